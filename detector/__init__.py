@@ -1,0 +1,3 @@
+"""The daemon: records in, verdicts out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,69 @@
+"""Anchors: what a window is compared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """For each window of a batch, how far each label is and which anchor is the nearest."""
+
+    distances: NDArray[np.float32]  # (batch, labels), to the nearest anchor of each label
+    label: NDArray[np.intp]  # (batch,), which label is the nearest
+    anchor: NDArray[np.intp]  # (batch,), which anchor is the nearest
+    margin: NDArray[np.float32]  # (batch,), the runner-up label's distance less the nearest's
+
+
+class AnchorSet:
+    """Reference points and their labels.
+
+    >>> anchors = AnchorSet(np.eye(2, dtype=np.float32), ("normal", "blocked"))
+    >>> nearest = anchors.classify(np.array([[0.9, 0.0]], np.float32))
+    >>> anchors.labels[nearest.label[0]]
+    'normal'
+    """
+
+    def __init__(self, points: NDArray[np.float32], labels: Sequence[str]) -> None:
+        if len(points) != len(labels) or not len(labels):
+            raise ValueError(f"{len(points)} anchors but {len(labels)} labels")
+        self.labels = tuple(sorted(set(labels)))
+        # Anchors of one label lie side by side: the nearest of each label is one reduction.
+        self._order = np.array(sorted(range(len(labels)), key=lambda place: labels[place]))
+        self._points = np.ascontiguousarray(points[self._order], np.float32)
+        in_order = [labels[place] for place in self._order]
+        self._first = np.array([in_order.index(label) for label in self.labels])
+        self._squares = np.square(self._points).sum(axis=1)
+
+    def classify(self, embeddings: NDArray[np.float32]) -> Nearest:
+        """Compare a batch with all anchors at once: (batch, embedding)."""
+        distances = self._distances(embeddings)
+        by_label = np.minimum.reduceat(distances, self._first, axis=1)
+        label = by_label.argmin(axis=1)
+        return Nearest(
+            distances=by_label,
+            label=label,
+            anchor=self._order[distances.argmin(axis=1)],
+            margin=_margin(by_label),
+        )
+
+    def _distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Euclidean distance from each embedding to each anchor: (batch, anchors)."""
+        squared = embeddings @ self._points.T
+        squared *= -2
+        squared += np.square(embeddings).sum(axis=1, keepdims=True)
+        squared += self._squares
+        # Rounding leaves values such as -1e-8 where 0 is meant, and their root is NaN.
+        np.maximum(squared, 0, out=squared)
+        distances: NDArray[np.float32] = np.sqrt(squared, out=squared)
+        return distances
+
+
+def _margin(by_label: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much nearer the best label is than the runner-up; 0 where there is only one label."""
+    if by_label.shape[1] < 2:
+        return np.zeros(len(by_label), np.float32)
+    two = np.partition(by_label, 1, axis=1)
+    return two[:, 1] - two[:, 0]

@@ -1,0 +1,192 @@
+"""Assembly: the parts that settings and a bundle call for, put together.
+
+`SOURCES` and `SINKS` list what can be chosen by name. Each imports what it needs when it is
+chosen, so that a daemon on Kafka carries nothing that only a replay needs.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .anchors import AnchorSet
+from .batch import Batcher
+from .bundle import Bundle, load
+from .config import ConfigError, Settings
+from .encoder import Encoder, open_encoder
+from .metrics import CONTENT_TYPE, Metrics
+from .service import Service
+from .sinks import Sink
+from .source import Source
+from .state import Steady
+from .verdict import Judge
+from .web import Page, WebServer
+
+if TYPE_CHECKING:
+    from .capture import LinkCapture
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A bundle and its encoder, checked and warm."""
+
+    bundle: Bundle
+    encoder: Encoder
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is in use, for the log and the metrics."""
+        engine = self.encoder.engine.name
+        return {"version": __version__, "bundle": self.bundle.id, "engine": engine}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a source or sink may need to be made."""
+
+    settings: Settings
+    bundle: Bundle
+    metrics: Metrics
+    stopping: threading.Event
+    url: str  # where /metrics answers
+
+    @cached_property
+    def captured(self) -> "list[LinkCapture]":
+        """The links of the captures that are replayed, read once."""
+        from .capture import SHIPPED, CaptureError, read_links  # pandas
+
+        captures = self.settings.captures
+        paths = [Path(path) for path in captures.paths] or [SHIPPED]
+        try:
+            return read_links(paths, self.bundle.manifest.window, captures.links)
+        except CaptureError as error:
+            raise ConfigError(f"[captures] {error}") from error
+
+
+def _kafka_source(context: Context) -> Source:
+    from .broker import KafkaSource
+
+    return KafkaSource(context.settings.kafka, context.settings.batch.windows)
+
+
+def _capture_source(context: Context) -> Source:
+    from .replay import Replay
+    from .source import CaptureSource
+
+    captures = context.settings.captures
+    replay = Replay(
+        context.captured,
+        context.bundle.manifest.window,
+        hop_ms=round(captures.hop_seconds * 1000),
+        side_by_side=True,
+    )
+    return CaptureSource(replay, captures.speed)
+
+
+def _kafka_sink(context: Context) -> Sink:
+    from .broker import KafkaSink
+
+    return KafkaSink(context.settings.kafka, context.stopping, context.metrics.beat)
+
+
+def _terminal_sink(context: Context) -> Sink:
+    from .terminal import TerminalSink  # rich
+
+    training = context.bundle.manifest.training
+    return TerminalSink(
+        url=context.url,
+        span_ms=context.bundle.manifest.window.span_ms,
+        bundle=context.bundle.id,
+        links=context.captured if context.settings.source == "captures" else (),
+        seen_runs={*training.runs, *training.validation_runs},
+    )
+
+
+SOURCES: dict[str, Callable[[Context], Source]] = {
+    "kafka": _kafka_source,
+    "captures": _capture_source,
+}
+SINKS: dict[str, Callable[[Context], Sink]] = {
+    "kafka": _kafka_sink,
+    "terminal": _terminal_sink,
+}
+
+
+def open_model(settings: Settings) -> Model:
+    """Load the bundle and warm up its encoder.
+
+    Raises:
+        BundleError: if the bundle can't be used.
+    """
+    bundle = load(Path(settings.bundle))
+    return Model(bundle, open_encoder(bundle, settings.engine.name, settings.engine.threads))
+
+
+def open_web(settings: Settings, metrics: Metrics) -> WebServer:
+    """Listen where the settings say; nothing is answered before `start`.
+
+    Raises:
+        WebError: if the address can't be listened on.
+    """
+    return WebServer(settings.http.host, settings.http.port, _pages(metrics, settings))
+
+
+def assemble(
+    settings: Settings, model: Model, metrics: Metrics, stopping: threading.Event, url: str
+) -> Service:
+    """Put source, batching, judging and sinks round a model.
+
+    Raises:
+        ConfigError: if the captures to be replayed can't be used.
+    """
+    bundle = model.bundle
+    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
+    context = Context(settings, bundle, metrics, stopping, url)
+    source = SOURCES[settings.source](context)
+    batches = Batcher(
+        source,
+        bundle.manifest.window,
+        windows=settings.batch.windows,
+        wait_seconds=settings.batch.wait_seconds,
+    )
+    state = settings.state
+    steady = Steady(state.agree, state.of, state.restart_seconds)
+    return Service(
+        source=source,
+        batches=batches,
+        encoder=model.encoder,
+        anchors=anchors,
+        judge=Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id),
+        sinks=[SINKS[name](context) for name in settings.sinks],
+        metrics=metrics,
+        forget_seconds=state.forget_seconds,
+        stopping=stopping,
+    )
+
+
+def _pages(metrics: Metrics, settings: Settings) -> dict[str, Callable[[], Page]]:
+    """Give the paths that the daemon answers."""
+
+    def text(status: int, words: str) -> Page:
+        return Page(status, "text/plain; charset=utf-8", words.encode() + b"\n")
+
+    def healthz() -> Page:
+        idle = time.time() - metrics.progress_time
+        if idle > settings.http.stalled_seconds:
+            return text(503, f"no step was finished for {idle:.0f} s")
+        return text(200, "ok")
+
+    def readyz() -> Page:
+        if not metrics.is_ready:
+            return text(503, "nothing to read from yet")
+        return text(200, "ready")
+
+    return {
+        "/metrics": lambda: Page(200, CONTENT_TYPE, metrics.text()),
+        "/healthz": healthz,
+        "/readyz": readyz,
+    }

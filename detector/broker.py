@@ -1,0 +1,315 @@
+"""Kafka: windows in; verdicts, events and dead letters out. This file alone knows the client.
+
+At least once: the position is committed only when everything that came of the records is
+acknowledged. The broker may be away at the start or at any time after; the daemon waits for it,
+says so, and loses nothing.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from .batch import DeadLetter
+from .config import Kafka
+from .sinks import Outcome, SinkUnavailableError
+from .source import Message, Vitals
+
+log = logging.getLogger(__name__)
+
+CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
+COMMIT_MS = 3000
+CLOSE_MS = 2000
+SLICE_SECONDS = 0.2  # how long a delivery is waited for before looking whether to stop
+FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
+VALUE_BYTES = 900_000  # of a dead letter that is passed on; a broker refuses more than 1 MB
+
+
+class KafkaSource:
+    """Reads a topic as a member of a consumer group."""
+
+    def __init__(self, settings: Kafka, most: int) -> None:
+        self.vitals = Vitals()
+        self._settings, self._most = settings, most
+        self._consumer: Any = None
+        self._listener = _Listener(self.vitals)
+        self._given: dict[TopicPartition, int] = {}  # the offset after what poll gave out
+        self._open: set[TopicPartition] = set()  # of these, what is not yet committed
+        self._looked = 0.0  # when the vitals were last taken, monotonic seconds
+
+    def poll(self, seconds: float, most: int) -> Sequence[Message]:
+        """Give records as they came; the broker being away looks like nothing coming."""
+        if self._consumer is None and not self._connect(seconds):
+            return []
+        try:
+            records = self._consumer.poll(round(seconds * 1000), max_records=most)
+        except Exception as error:
+            return self._skip(error)
+        self._drop_lost()
+        messages = []
+        for place, batch in records.items():
+            messages += [
+                Message(place.topic, place.partition, one.offset, one.value or b"", one.key)
+                for one in batch
+            ]
+            self._give(place, batch[-1].offset + 1)
+        self._look(heard=bool(messages))
+        return messages
+
+    def commit(self) -> None:
+        """Commit what `poll` gave out, of the partitions that are still ours.
+
+        A failure is counted and passed over: the next commit covers it, and until then a
+        restart would only judge some windows again.
+        """
+        self._drop_lost()
+        if not self._open:
+            return
+        offsets = {place: OffsetAndMetadata(self._given[place], "", -1) for place in self._open}
+        try:
+            self._consumer.commit(offsets, timeout_ms=COMMIT_MS)
+        except KafkaError as error:
+            self.vitals.commits_failed += 1
+            log.warning("commit failed", extra={"why": repr(error)})
+        else:
+            self._open.clear()
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+            self._consumer = None
+        self.vitals.is_assigned = False
+
+    def _connect(self, seconds: float) -> bool:
+        settings = self._settings
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=settings.bootstrap.split(","),
+                bootstrap_timeout_ms=CONNECT_MS,
+                group_id=settings.group,
+                client_id="anchorwatchd",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                max_poll_records=self._most,
+                # Far above the worst batch: a delivery that waits for the broker polls nothing.
+                max_poll_interval_ms=max(300_000, round(settings.delivery_seconds * 5000)),
+                session_timeout_ms=round(settings.session_seconds * 1000),
+                heartbeat_interval_ms=round(settings.session_seconds * 1000 / 15),
+                max_partition_fetch_bytes=FETCH_BYTES,
+                # Cooperative: a daemon that comes or goes moves only the links that it must.
+                # A class, not an instance, which would mix up two consumers' states.
+                partition_assignment_strategy=[CooperativeStickyAssignor],
+            )
+        except (KafkaError, OSError) as error:
+            log.warning(
+                "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
+            )
+            threading.Event().wait(min(seconds, 0.5))
+            return False
+        self._consumer.subscribe([settings.windows], listener=self._listener)
+        self.vitals.contact = time.time()
+        log.info("connected", extra={"bootstrap": settings.bootstrap, "topic": settings.windows})
+        return True
+
+    def _skip(self, error: Exception) -> Sequence[Message]:
+        """Step over a record that the client can't read; polling it again would never return."""
+        # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
+        stuck = self._consumer._fetcher._next_partition_records
+        if stuck is None:
+            # Not a record but the broker's answer, such as a missing topic: the client retries.
+            log.warning("poll failed", extra={"why": repr(error)})
+            threading.Event().wait(SLICE_SECONDS)
+            return []
+        place = stuck.topic_partition
+        offset = self._consumer.position(place)
+        self._consumer.seek(place, offset + 1)
+        self._give(place, offset + 1)
+        return [Message(place.topic, place.partition, offset, b"", unreadable=repr(error))]
+
+    def _give(self, place: TopicPartition, offset: int) -> None:
+        self._given[place] = offset
+        self._open.add(place)
+
+    def _drop_lost(self) -> None:
+        """Partitions that moved on are another's to commit; their records come there again."""
+        while self._listener.lost:
+            place = self._listener.lost.pop()
+            self._given.pop(place, None)
+            self._open.discard(place)
+
+    def _look(self, *, heard: bool) -> None:
+        """Take the vitals, at most once a second once there is something to read."""
+        now = time.monotonic()
+        if self.vitals.is_assigned and now - self._looked < 1:
+            return
+        self._looked = now
+        assigned = self._consumer.assignment()
+        self.vitals.is_assigned = bool(assigned)
+        silent_seconds = 0.0 if heard else _heartbeat_age_seconds(self._consumer.metrics())
+        self.vitals.contact = max(self.vitals.contact, time.time() - silent_seconds)
+        self.vitals.lag = {
+            (place.topic, place.partition): max(0, self._end(place) - offset)
+            for place, offset in self._given.items()
+        }
+
+    def _end(self, place: TopicPartition) -> int:
+        """Give the offset after the newest record that the broker told of."""
+        try:
+            return self._consumer.highwater(place) or 0
+        except KafkaError:  # moved on since
+            return 0
+
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes which partitions went; runs in the client's own thread, so it does no more."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self.lost: set[TopicPartition] = set()
+        self._vitals = vitals
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.lost.update(revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._vitals.rebalances += 1
+        log.info("partitions assigned", extra={"new": sorted(p.partition for p in assigned)})
+
+
+def _heartbeat_age_seconds(metrics: Any) -> float:
+    age = metrics.get("consumer-coordinator-metrics", {}).get("last-heartbeat-seconds-ago", -1)
+    return float(age) if age >= 0 else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One record to be delivered."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class KafkaSink:
+    """Delivers verdicts, events and dead letters, and waits for every acknowledgement."""
+
+    def __init__(
+        self, settings: Kafka, stopping: threading.Event, beat: Callable[[], None]
+    ) -> None:
+        self._settings, self._stopping = settings, stopping
+        self._beat = beat  # called while waiting: a broker that is away is not a hang
+        self._producer: Any = None
+        self._encode = msgspec.json.Encoder().encode
+
+    def send(self, outcome: Outcome) -> None:
+        """Deliver all, and try again for as long as the broker is away.
+
+        Raises:
+            SinkUnavailableError: if told to stop while it is away.
+        """
+        left = list(self._records(outcome))
+        while left:
+            self._beat()
+            left = self._deliver(left)
+            if left and self._stopping.is_set():
+                raise SinkUnavailableError(f"{len(left)} records are not acknowledged")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._producer is not None:
+            self._producer.close(timeout=CLOSE_MS / 1000)
+            self._producer = None
+
+    def _records(self, outcome: Outcome) -> Iterable[_Record]:
+        topics = self._settings
+        for verdict in outcome.verdicts:
+            yield _Record(topics.verdicts, verdict.link.encode(), self._encode(verdict))
+        for event in outcome.events:
+            yield _Record(topics.events, event.link.encode(), self._encode(event))
+        for letter in outcome.dead_letters:
+            yield _dead_letter(topics.dead_letters, letter)
+
+    def _deliver(self, records: Sequence[_Record]) -> list[_Record]:
+        """Try once, and give back what was not acknowledged."""
+        if self._producer is None and not self._connect():
+            return list(records)
+        futures: list[Any] = []
+        try:
+            for record in records:
+                headers = list(record.headers)
+                futures.append(
+                    self._producer.send(record.topic, record.value, record.key, headers)
+                )
+            problem = self._wait(futures)
+        except KafkaError as error:  # no word of the topic, or no room in the buffer
+            problem = repr(error)
+        if not problem:
+            return []
+        log.warning("delivery failed, trying again", extra={"why": problem})
+        # A producer that gave records up has gaps in its sequence; a fresh one has none.
+        self.close()
+        acked = [future.is_done and future.succeeded() for future in futures]
+        acked += [False] * (len(records) - len(futures))
+        return [record for record, is_acked in zip(records, acked, strict=True) if not is_acked]
+
+    def _wait(self, futures: Sequence[Any]) -> str:
+        """Wait for all acknowledgements; what is said is the first failure."""
+        for future in futures:
+            while not future.is_done:
+                try:
+                    future.get(timeout=SLICE_SECONDS)
+                except KafkaError:
+                    self._beat()
+                    if not future.is_done and self._stopping.is_set():
+                        return "told to stop"
+            if future.failed():
+                return repr(future.exception)
+        return ""
+
+    def _connect(self) -> bool:
+        settings = self._settings
+        delivery_ms = round(settings.delivery_seconds * 1000)
+        try:
+            self._producer = KafkaProducer(
+                bootstrap_servers=settings.bootstrap.split(","),
+                bootstrap_timeout_ms=CONNECT_MS,
+                client_id="anchorwatchd",
+                compression_type="lz4",
+                linger_ms=5,
+                batch_size=256 * 1024,
+                delivery_timeout_ms=delivery_ms,
+                request_timeout_ms=max(1000, delivery_ms // 2),
+                max_block_ms=CONNECT_MS,
+            )
+        except (KafkaError, OSError) as error:
+            log.warning(
+                "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
+            )
+            self._stopping.wait(SLICE_SECONDS)
+            return False
+        return True
+
+
+def _dead_letter(topic: str, letter: DeadLetter) -> _Record:
+    """Make a record of what could not be used, with where it lay and why in its headers."""
+    message, rejected = letter.message, letter.rejected
+    facts = {
+        "reason": rejected.reason,
+        "detail": rejected.detail[:1000],
+        "topic": message.topic,
+        "partition": str(message.partition),
+        "offset": str(message.offset),
+        "size": str(len(rejected.data)),  # bytes; more than are passed on if it was cut
+    }
+    headers = tuple((name, fact.encode("utf-8", "replace")) for name, fact in facts.items())
+    return _Record(topic, message.key, rejected.data[:VALUE_BYTES], headers)

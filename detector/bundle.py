@@ -1,0 +1,242 @@
+"""The bundle: a checked directory with all that the daemon needs of a training.
+
+    manifest.json        what it is: window, inputs, architecture, anchors, training, file hashes
+    weights.safetensors  the encoder's weights, by the architecture's names
+    anchors.safetensors  `windows` (anchors, steps, features) and their `embeddings`
+    golden.safetensors   windows and embeddings that every engine must reproduce at load
+
+Nothing in it is code, and nothing is pickled. Its id is the hash of its manifest, which holds
+the hashes of all other files: same captures, same seed, same id.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from safetensors import numpy as tensors
+
+from .architecture import Architecture
+from .inputs import InputSpec
+from .window import WindowSpec
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FILES = ("weights.safetensors", "anchors.safetensors", "golden.safetensors")
+MANIFEST_BYTES = 4 * 2**20
+FILE_BYTES = 512 * 2**20  # a bundle of this version is below 1 MB; this keeps memory bounded
+
+
+class BundleError(ValueError):
+    """The bundle can't be used; the message says which file and why."""
+
+
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reference window's label and where it came from; the window itself is in the bundle."""
+
+    name: str
+    label: str
+    kind: str
+    link: str
+    start_ms: int
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the encoder came to be: enough to do it again, and to judge it only on other runs."""
+
+    captures: dict[str, str]  # file name to SHA-256
+    runs: tuple[str, ...]  # learnt from
+    validation_runs: tuple[str, ...]  # not learnt from, but used to decide when to stop
+    links: tuple[str, ...]  # patterns of the links taken from the captures
+    seed: int
+    settings: dict[str, str | int | float | bool]
+    scores: dict[str, float]
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file must be."""
+
+    size: int  # bytes
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of a bundle that isn't an array."""
+
+    format: int
+    version: str  # of the anchorwatch that wrote it
+    window: WindowSpec
+    inputs: InputSpec
+    architecture: Architecture
+    labels: tuple[str, ...]
+    anchors: tuple[Anchor, ...]
+    training: Training
+    files: dict[str, File] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle in memory, whole and checked."""
+
+    manifest: Manifest
+    weights: dict[str, NDArray[np.float32]]
+    anchor_windows: NDArray[np.float32]  # (anchors, steps, features)
+    anchor_embeddings: NDArray[np.float32]  # (anchors, embedding)
+    golden_windows: NDArray[np.float32]  # (golden, steps, features)
+    golden_embeddings: NDArray[np.float32]  # (golden, embedding)
+    id: str = ""  # the first 12 hexadecimal digits of the manifest's hash; "" until saved
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Each anchor's label, in the order of the anchors."""
+        return tuple(anchor.label for anchor in self.manifest.anchors)
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle and check every size, hash, shape and number in it.
+
+    Raises:
+        BundleError: if anything is missing, altered or does not fit together.
+    """
+    if not path.is_dir():
+        raise BundleError(f"bundle {path}: no such directory")
+    text = _read(path / MANIFEST, MANIFEST_BYTES)
+    manifest = _manifest(path, text)
+    arrays = {}
+    for name in FILES:
+        data = _read(path / name, FILE_BYTES)
+        expected = manifest.files[name]
+        if File(len(data), hashlib.sha256(data).hexdigest()) != expected:
+            raise BundleError(f"bundle {path}: {name} is not the file that the manifest lists")
+        try:
+            arrays[name] = tensors.load(data)
+        except (safetensors.SafetensorError, ValueError, KeyError) as error:
+            raise BundleError(f"bundle {path}: {name} is not safetensors: {error}") from error
+    try:
+        return Bundle(
+            manifest=manifest,
+            weights=arrays["weights.safetensors"],
+            anchor_windows=arrays["anchors.safetensors"]["windows"],
+            anchor_embeddings=arrays["anchors.safetensors"]["embeddings"],
+            golden_windows=arrays["golden.safetensors"]["windows"],
+            golden_embeddings=arrays["golden.safetensors"]["embeddings"],
+            id=_id(text),
+        )
+    except KeyError as error:
+        raise BundleError(f"bundle {path}: an array is missing: {error}") from error
+    except ValueError as error:
+        raise BundleError(f"bundle {path}: {error}") from error
+
+
+def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
+    """Write a bundle so that *path* never holds half of one, and give its id.
+
+    Raises:
+        BundleError: if *path* is there and not *replace*, or is something else than a bundle.
+    """
+    if path.exists():
+        if not (path / MANIFEST).is_file():
+            raise BundleError(f"{path} is there and is not a bundle")
+        if not replace:
+            raise BundleError(f"{path} is there; say so if it is to be replaced")
+    contents = {
+        "weights.safetensors": tensors.save(dict(sorted(bundle.weights.items()))),
+        "anchors.safetensors": tensors.save(
+            {"windows": bundle.anchor_windows, "embeddings": bundle.anchor_embeddings}
+        ),
+        "golden.safetensors": tensors.save(
+            {"windows": bundle.golden_windows, "embeddings": bundle.golden_embeddings}
+        ),
+    }
+    files = {
+        name: File(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
+    }
+    manifest = msgspec.structs.replace(bundle.manifest, files=files)
+    text = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
+    _write(path, {MANIFEST: text} | contents)
+    return _id(text)
+
+
+def _write(path: Path, contents: dict[str, bytes]) -> None:
+    """Write all files beside *path*, then put them there with one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        for name, data in contents.items():
+            with (fresh / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.chmod(0o755)
+        old = fresh.with_name(fresh.name + ".old")
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _read(file: Path, most: int) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(most + 1)
+    except OSError as error:
+        raise BundleError(f"bundle {file.parent}: {file.name}: {error.strerror}") from error
+    if len(data) > most:
+        raise BundleError(f"bundle {file.parent}: {file.name} is larger than {most} bytes")
+    return data
+
+
+def _manifest(path: Path, text: bytes) -> Manifest:
+    try:
+        head = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        version = msgspec.json.decode(head.get("format", b"0"), type=int)
+        if version != FORMAT:
+            raise BundleError(f"bundle {path}: format {version}, this version reads {FORMAT}")
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"bundle {path}: {MANIFEST}: {error}") from error
+    if sorted(manifest.files) != sorted(FILES):
+        raise BundleError(f"bundle {path}: {MANIFEST} does not list {', '.join(FILES)}")
+    return manifest
+
+
+def _id(manifest: bytes) -> str:
+    return hashlib.sha256(manifest).hexdigest()[:12]
+
+
+def _check(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    if manifest.architecture.inputs != len(manifest.inputs.names):
+        raise BundleError("the architecture and the inputs don't fit together")
+    try:
+        manifest.architecture.check(bundle.weights)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+    if not manifest.anchors or not len(bundle.golden_windows):
+        raise BundleError("there is no anchor, or no golden window")
+    if sorted(set(bundle.labels)) != sorted(manifest.labels):
+        raise BundleError("the labels and the anchors' labels differ")
+    size = manifest.architecture.embedding
+    for what, windows, points, count in (
+        ("anchor", bundle.anchor_windows, bundle.anchor_embeddings, len(manifest.anchors)),
+        ("golden", bundle.golden_windows, bundle.golden_embeddings, len(bundle.golden_windows)),
+    ):
+        if windows.shape != (count, *manifest.window.shape) or points.shape != (count, size):
+            raise BundleError(f"the {what} windows or embeddings have another shape")
+        if windows.dtype != np.float32 or points.dtype != np.float32:
+            raise BundleError(f"the {what} windows or embeddings are not float32")
+        # A window may have NaN for what was not observed; nothing may be infinite.
+        if np.isinf(windows).any() or not np.isfinite(points).all():
+            raise BundleError(f"the {what} windows or embeddings are not finite")

@@ -1,0 +1,214 @@
+"""A capture: rows on disk, Parquet or CSV, resampled to a model's step and cut into windows.
+
+Columns: `link`, `t_ms` (Unix time of the start of the step, milliseconds), one column for each
+feature (NaN = not observed, never zero), and, where known, `label` and `kind` (null = do not
+learn from or score this row). Steps may jitter and rows may be missing. This file alone knows
+pandas; it is imported by what reads captures, never by a daemon that reads Kafka.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .window import WindowError, WindowSpec, check_name
+
+SHIPPED = Path(__file__).parent.parent / "training" / "captures"  # the capture of `make demo`
+DIRECTIONS = (("fwd_", "rev_"), ("in_", "out_"), ("rx_", "tx_"))  # how features name the two
+NOT_FEATURES = ("link", "t_ms", "label", "kind")
+
+
+class CaptureError(ValueError):
+    """A capture can't be read; the message says which file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCapture:
+    """One link's rows on an even grid of steps; steps without a row are NaN throughout."""
+
+    link: str
+    start_ms: int  # Unix time of the start of the first step, milliseconds
+    step_ms: int
+    values: NDArray[np.float32]  # (rows, features)
+    labels: NDArray[np.object_]  # (rows,) str, or None where the truth isn't known
+    kinds: NDArray[np.object_]  # (rows,) str, or None
+
+    @property
+    def run(self) -> str:
+        """What this link was recorded with: links `RUN/PLACE` saw one and the same traffic."""
+        return run_of(self.link)
+
+    def windows(self, steps: int) -> NDArray[np.float32]:
+        """Every window of *steps* rows, as a view: (rows - steps + 1, steps, features)."""
+        if len(self.values) < steps:
+            return np.empty((0, steps, self.values.shape[1]), np.float32)
+        views = np.lib.stride_tricks.sliding_window_view(self.values, steps, axis=0)
+        return views.transpose(0, 2, 1)
+
+
+def run_of(link: str) -> str:
+    """Give the part of a link's name before its last slash; links that share it stay together.
+
+    >>> run_of("d03_mixed/access"), run_of("trunk-7")
+    ('d03_mixed', 'trunk-7')
+    """
+    return link.rpartition("/")[0] or link
+
+
+def read_table(paths: Iterable[Path]) -> pd.DataFrame:
+    """Read capture files, and all that lie in the folders among *paths*, into one table.
+
+    Raises:
+        CaptureError: if there is none, or one isn't a capture.
+    """
+    files = [file for path in paths for file in files_of(path)]
+    if not files:
+        raise CaptureError("no capture: give .parquet or .csv files, or a folder that has some")
+    tables = [_read(file) for file in files]
+    features = [set(features_of(table)) for table in tables]
+    shared = features[0].intersection(*features[1:])
+    odd = sorted(features[0].union(*features[1:]) - shared)
+    if odd:
+        raise CaptureError(f"the captures don't have the same features: {', '.join(odd[:6])}")
+    return pd.concat(tables, ignore_index=True)
+
+
+def features_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """List the features that a capture holds, in its own order."""
+    return tuple(str(name) for name in table.columns if name not in NOT_FEATURES)
+
+
+def usual_step_ms(table: pd.DataFrame) -> int:
+    """Find the median time between a link's neighbouring rows, milliseconds."""
+    gaps = table.sort_values("t_ms").groupby("link", sort=False)["t_ms"].diff()
+    gaps = gaps[gaps > 0]
+    if gaps.empty:
+        raise CaptureError("no link has two rows, so there is no step")
+    return int(gaps.median())
+
+
+def links_of(
+    table: pd.DataFrame, features: Sequence[str], step_ms: int, only: Sequence[str] = ("*",)
+) -> list[LinkCapture]:
+    """Split a table into links on an even grid of *step_ms*, those that match a pattern of *only*.
+
+    Rows that are finer than the step are added up (means and maxima by their names: `_ms`,
+    `_per_second`, `_max`); rows at about the step are put on the nearest grid point.
+
+    Raises:
+        CaptureError: if a feature is missing, the rows are coarser than the step, a link's name
+            is unusable, or nothing matches.
+    """
+    missing = [name for name in features if name not in table.columns]
+    if missing:
+        raise CaptureError(f"the capture lacks the feature {missing[0]!r}")
+    native_ms = usual_step_ms(table)
+    if native_ms > 1.5 * step_ms:
+        raise CaptureError(
+            f"the capture has a row every {native_ms} ms, the model needs {step_ms}"
+        )
+    links = []
+    for link, rows in table.groupby("link", sort=True):
+        if any(fnmatchcase(str(link), pattern) for pattern in only):
+            links.append(_on_grid(str(link), rows, list(features), step_ms, native_ms))
+    if not links:
+        raise CaptureError(f"no link matches {', '.join(only)}")
+    return links
+
+
+def read_links(
+    paths: Iterable[Path], spec: WindowSpec, only: Sequence[str] = ("*",)
+) -> list[LinkCapture]:
+    """Read captures as a model's spec needs them; its optional features may be absent."""
+    table = read_table(paths)
+    absent = [name for name in spec.optional if name not in table.columns]
+    return links_of(
+        table.assign(**dict.fromkeys(absent, np.nan)), spec.features, spec.step_ms, only
+    )
+
+
+def files_of(path: Path) -> list[Path]:
+    """List the capture files at *path*: itself, or all in a folder."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.suffix in (".parquet", ".csv"))
+    return [path]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are ValueErrors
+        raise CaptureError(f"{file}: not readable as a capture: {error}") from error
+    for name in ("link", "t_ms"):
+        if name not in table.columns:
+            raise CaptureError(f"{file}: has no column {name!r}")
+    for name in ("label", "kind"):
+        if name not in table.columns:
+            table[name] = None
+    features = features_of(table)
+    if not features:
+        raise CaptureError(f"{file}: has no features")
+    try:
+        return table.astype(dict.fromkeys(features, np.float32) | {"t_ms": np.int64})
+    except (ValueError, TypeError) as error:
+        raise CaptureError(
+            f"{file}: a column holds something else than numbers: {error}"
+        ) from error
+
+
+def _on_grid(
+    link: str, rows: pd.DataFrame, features: list[str], step_ms: int, native_ms: int
+) -> LinkCapture:
+    try:
+        check_name("link", link)
+    except WindowError as error:
+        raise CaptureError(str(error)) from error
+    start_ms = int(rows["t_ms"].min())
+    offset = rows["t_ms"].to_numpy() - start_ms
+    fine = native_ms < 0.75 * step_ms
+    place = offset // step_ms if fine else np.rint(offset / step_ms).astype(np.int64)
+    grid = pd.RangeIndex(int(place.max()) + 1)
+    values = _merge(rows[features], place, fine).reindex(grid)
+    truth = _agreed(rows[["label", "kind"]].astype(object), place).reindex(grid)
+    truth = truth.where(truth.notna(), None)
+    return LinkCapture(
+        link,
+        start_ms,
+        step_ms,
+        np.ascontiguousarray(values.to_numpy(np.float32)),
+        truth["label"].to_numpy(object),
+        truth["kind"].to_numpy(object),
+    )
+
+
+def _merge(values: pd.DataFrame, place: NDArray[np.int64], fine: bool) -> pd.DataFrame:
+    """Several rows of one step become one; NaN only where none of them observed anything."""
+    if len(np.unique(place)) == len(place):
+        return values.set_axis(place)
+    groups = values.groupby(place)
+    if not fine:
+        return groups.last()
+    how = {name: "sum" if is_count(name) else _mean_or_max(name) for name in values.columns}
+    sums = groups.agg(how)
+    return sums.where(groups.count() > 0)
+
+
+def is_count(name: str) -> bool:
+    """Whether a feature is a counter, which adds up, and not a mean or maximum, which doesn't."""
+    return not name.endswith(("_ms", "_per_second", "_ratio", "_max"))
+
+
+def _mean_or_max(name: str) -> str:
+    return "max" if "_max" in name else "mean"
+
+
+def _agreed(truth: pd.DataFrame, place: NDArray[np.int64]) -> pd.DataFrame:
+    """Give the label and kind that all rows of a step share, or nothing where they differ."""
+    if len(np.unique(place)) == len(place):
+        return truth.set_axis(place)
+    groups = truth.groupby(place)
+    return groups.first().where(groups.nunique(dropna=False) == 1)

@@ -1,0 +1,133 @@
+"""What the encoder is shown of a window: ratios and levels that mean the same on every link.
+
+A bundle carries an `InputSpec`; training and the daemon compute it with this one piece of code.
+Two forms cover what is needed, both over counters smoothed by a causal kernel in the window:
+
+* `Ratio`: a weighted sum of counters over another, plus a floor that keeps an idle link quiet:
+  "answers less requests over both", "retransmissions over packets". It has no unit, so a link
+  with a thousand calls a second and one with a call a minute look alike.
+* `Level`: the logarithm of the mean of what was observed: response times, unknown counters.
+
+To add a form, give it a class here, a line in `Inputs.__call__`, and a recipe in training.
+"""
+
+from functools import cached_property
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .window import WindowSpec
+
+CLIP = 6.0  # spreads; one wild counter must not carry a window to the far end of the space
+
+
+class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`sum(over) / (sum(under) + floor)`, each a weighted sum of smoothed counters."""
+
+    name: str
+    over: dict[str, float]
+    under: dict[str, float]
+    floor: float = 1.0  # events; below it the ratio fades to 0 for want of evidence
+
+
+class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`log(1 + mean)` of what was observed of one feature; 0 where nothing was."""
+
+    name: str
+    feature: str
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which ratios and levels, how smoothed, and the centre and spread that training found."""
+
+    half_life_seconds: float
+    ratios: tuple[Ratio, ...]
+    levels: tuple[Level, ...]
+    centre: tuple[float, ...] = ()  # one for each input; empty = 0
+    spread: tuple[float, ...] = ()  # one for each input; empty = 1
+
+    def __post_init__(self) -> None:
+        if self.half_life_seconds < 0:
+            raise ValueError("half_life_seconds is below 0")
+        for values in (self.centre, self.spread):
+            if len(values) not in (0, len(self.names)):
+                raise ValueError(f"{len(values)} numbers for {len(self.names)} inputs")
+        if not all(np.isfinite(self.centre)) or not all(0 < s < np.inf for s in self.spread):
+            raise ValueError("a centre is not finite, or a spread is not above 0")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs in the order of the last axis."""
+        ratios = [ratio.name for ratio in self.ratios]
+        return (*ratios, *(level.name for level in self.levels))
+
+
+class Inputs:
+    """Turns windows into what the encoder reads.
+
+    >>> window = WindowSpec(features=("requests", "answers"), steps=2, step_ms=1000)
+    >>> missed = Ratio("missed", over={"requests": 1, "answers": -1}, under={"requests": 1})
+    >>> inputs = Inputs(InputSpec(half_life_seconds=0, ratios=(missed,), levels=()), window)
+    >>> inputs(np.array([[[9, 9], [9, 0]]], np.float32))[0, :, 0].tolist()
+    [0.0, 0.8999999761581421]
+    """
+
+    def __init__(self, spec: InputSpec, window: WindowSpec) -> None:
+        self.spec = spec
+        self.window = window
+        self._over = self._weights([ratio.over for ratio in spec.ratios])
+        self._under = self._weights([ratio.under for ratio in spec.ratios])
+        self._floor = np.array([ratio.floor for ratio in spec.ratios], np.float32)
+        self._levels = np.array([self._place(item.feature) for item in spec.levels], np.intp)
+        self._centre = np.array(spec.centre or [0.0] * self.count, np.float32)
+        self._scale = np.array([1 / s for s in spec.spread] or [1.0] * self.count, np.float32)
+
+    @property
+    def count(self) -> int:
+        """How many inputs the encoder reads in each step."""
+        return len(self.spec.names)
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the inputs of a batch: (batch, steps, features) to (batch, steps, inputs).
+
+        NaN (not observed) counts as nothing in a ratio and is left out of a level.
+        """
+        missing = np.isnan(values)
+        known = np.where(missing, np.float32(0), values)
+        smooth = np.matmul(self._kernel, known)
+        split = len(self.spec.ratios)
+        out = np.empty((*values.shape[:2], self.count), np.float32)
+        np.matmul(smooth, self._over, out=out[..., :split])
+        out[..., :split] /= np.matmul(smooth, self._under) + self._floor
+        if len(self._levels):
+            seen = np.matmul(self._kernel, 1 - missing[..., self._levels].astype(np.float32))
+            total = smooth[..., self._levels]
+            # A counter can't be negative, but a foreign feature may be: keep its sign.
+            mean = total / np.maximum(seen, np.float32(1e-6))
+            out[..., split:] = np.sign(mean) * np.log1p(np.abs(mean))
+        out -= self._centre
+        out *= self._scale
+        return np.clip(out, -CLIP, CLIP, out=out)
+
+    @cached_property
+    def _kernel(self) -> NDArray[np.float32]:
+        """Row t sums the steps up to t, each worth half after every half-life: (steps, steps)."""
+        age = np.subtract.outer(np.arange(self.window.steps), np.arange(self.window.steps))
+        half_life = self.spec.half_life_seconds * 1000 / self.window.step_ms
+        worth = 0.5 ** (np.maximum(age, 0) / half_life) if half_life else (age == 0)
+        return np.where(age >= 0, worth, 0).astype(np.float32)
+
+    def _place(self, feature: str) -> int:
+        try:
+            return self.window.features.index(feature)
+        except ValueError:
+            raise ValueError(f"an input needs {feature!r}, which is not in the window") from None
+
+    def _weights(self, sums: list[dict[str, float]]) -> NDArray[np.float32]:
+        """One column for each weighted sum: (features, sums)."""
+        table = np.zeros((len(self.window.features), len(sums)), np.float32)
+        for column, weights in enumerate(sums):
+            for feature, weight in weights.items():
+                table[self._place(feature), column] = weight
+        return table

@@ -1,0 +1,76 @@
+"""The Keras engine: builds the encoder in Keras, for training and for embedding on a GPU.
+
+On a GPU Keras runs the LSTM as one fused kernel. Batches are padded to a few fixed sizes, each
+compiled once at warm-up, so that no batch ever waits for a compilation. This file alone knows
+Keras in the daemon; it uses nothing of one backend but the choice of where to run.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from .architecture import Architecture, Weights
+
+BATCHES = (1, 16, 256, 2048)  # each compiled once; a batch is padded to the next larger
+
+
+def build(architecture: Architecture, steps: int) -> Any:
+    """Make the untrained Keras model: (batch, steps, inputs) to (batch, embedding)."""
+    model = keras.Sequential(name="encoder")
+    model.add(keras.Input((steps, architecture.inputs)))
+    for layer, units in enumerate(architecture.units):
+        more = layer + 1 < len(architecture.units)
+        model.add(keras.layers.LSTM(units, return_sequences=more, name=f"lstm_{layer}"))
+    model.add(keras.layers.Dense(architecture.embedding, architecture.activation, name="dense"))
+    return model
+
+
+def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
+    """Take the weights out of a model that `build` made, by the names of the architecture."""
+    named = {}
+    for layer in model.layers:
+        parts = ("kernel", "recurrent", "bias") if "lstm" in layer.name else ("kernel", "bias")
+        for part, value in zip(parts, layer.get_weights(), strict=True):
+            named[f"{layer.name}.{part}"] = np.asarray(value, np.float32)
+    return named
+
+
+def set_weights(model: Any, weights: Weights) -> None:
+    """Put weights into a model that `build` made."""
+    for layer in model.layers:
+        parts = ("kernel", "recurrent", "bias") if "lstm" in layer.name else ("kernel", "bias")
+        layer.set_weights([weights[f"{layer.name}.{part}"] for part in parts])
+
+
+def has_gpu() -> bool:
+    """Whether Keras's backend sees a GPU."""
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+class KerasEngine:
+    """Embeds with Keras on whatever device its backend has."""
+
+    name = "keras"
+    tile = BATCHES[-1]  # a large batch keeps a GPU busy
+
+    def __init__(self, architecture: Architecture, weights: Weights, steps: int) -> None:
+        self._model = build(architecture, steps)
+        set_weights(self._model, weights)
+        self._model.compile(jit_compile=False)  # XLA would replace the fused LSTM
+
+    def warm_up(self, steps: int, inputs: int) -> None:
+        """Compile every batch size once."""
+        for size in BATCHES:
+            self.embed(np.zeros((size, steps, inputs), np.float32))
+
+    def embed(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed up to `tile` windows: (batch, steps, inputs) to (batch, embedding)."""
+        count = len(inputs)
+        size = next(size for size in BATCHES if size >= count)
+        if size > count:
+            padding = ((0, size - count), (0, 0), (0, 0))
+            inputs = np.pad(inputs, padding)
+        out = self._model.predict_on_batch(inputs)
+        return np.asarray(out, np.float32)[:count]

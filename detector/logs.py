@@ -1,0 +1,72 @@
+"""Log lines: one `key=value` line for each, on stderr, and never a flood."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "left_out"}
+
+
+class Logfmt(logging.Formatter):
+    """Writes `time level logger message key=value ...`, values quoted where they need it.
+
+    >>> record = logging.makeLogRecord({"levelname": "INFO", "name": "d", "msg": "ready",
+    ...                                 "link": "a b"})
+    >>> Logfmt().format(record).split(" ", 1)[1]
+    "info d: ready link='a b'"
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Turn a record into one line; a traceback follows on lines of its own."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        facts = {key: value for key, value in vars(record).items() if key not in _OWN}
+        text = f"{when}.{record.msecs:03.0f}Z {record.levelname.lower()} {record.name}: "
+        text += record.getMessage() + "".join(f" {k}={_show(v)}" for k, v in facts.items())
+        left_out = getattr(record, "left_out", 0)
+        if left_out:
+            text += f" (and {left_out} like it)"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def _show(value: object) -> str:
+    text = str(value)
+    # Whatever came over the network is quoted, so that it can't forge a line.
+    return (
+        text if text and all(c.isprintable() and c not in " '\"=" for c in text) else ascii(text)
+    )
+
+
+class OneASecond(logging.Filter):
+    """Lets a repeated warning through once a second, with the number left out."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write *record*."""
+        if record.levelno != logging.WARNING:
+            return True
+        key = (record.name, str(record.msg))
+        last, left_out = self._last.get(key, (float("-inf"), 0))
+        now = self._clock()
+        if now - last < 1:
+            self._last[key] = (last, left_out + 1)
+            return False
+        record.left_out = left_out
+        self._last[key] = (now, 0)
+        return True
+
+
+def set_up(level: str) -> None:
+    """Send all logs to stderr as `Logfmt` writes them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Logfmt())
+    handler.addFilter(OneASecond())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # The Kafka client reports every reconnect as an error of its own; ours say what matters.
+    logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

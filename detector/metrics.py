@@ -1,0 +1,210 @@
+"""Metrics: what Prometheus sees. This file alone knows prometheus_client.
+
+Everything lives on a registry that the service owns. A link's name comes off the wire, so there
+is one series a link, at most *max_links* of them, and a link that the service forgets goes.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from .message import REASONS
+from .sinks import Outcome
+from .source import Vitals
+from .state import LinkState
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+BATCH_WINDOWS = (1, 4, 16, 64, 256, 1024, 4096)
+EMBED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """All that the daemon exports."""
+
+    def __init__(self, labels: Sequence[str], max_links: int) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._link_states = _LinkStates(labels, max_links)
+        self.registry.register(self._link_states)
+        self.progress_time = time.time()  # Unix time, seconds
+        self.is_ready = False
+        self._seen = Vitals()  # as of the last step: a counter takes what was added since
+        self._count_work(labels)
+        self._watch_the_source()
+        self._bundle = Info(
+            "anchorwatch_bundle", "The bundle in use and what runs it.", registry=self.registry
+        )
+
+    def _count_work(self, labels: Sequence[str]) -> None:
+        registry = self.registry
+        self._windows = Counter(
+            "anchorwatch_windows_total",
+            "Windows judged, by the label that their verdict gave.",
+            ["label"],
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "anchorwatch_rejected_total",
+            "Windows and records that could not be used and went to the dead letters, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._events = Counter(
+            "anchorwatch_events_total",
+            "Changes of a link's state, by the new state.",
+            ["state"],
+            registry=registry,
+        )
+        for label in labels:
+            # So that all are 0 from the start, not absent.
+            self._windows.labels(label)
+            self._events.labels(label)
+        for reason in (*REASONS, "unreadable"):
+            self._rejected.labels(reason)
+        self._batch = Histogram(
+            "anchorwatch_batch_windows",
+            "Windows in a batch.",
+            buckets=BATCH_WINDOWS,
+            registry=registry,
+        )
+        self.embed_seconds = Histogram(
+            "anchorwatch_embed_seconds",
+            "Time to embed a batch, seconds.",
+            buckets=EMBED_SECONDS,
+            registry=registry,
+        )
+        self._delay = Histogram(
+            "anchorwatch_verdict_delay_seconds",
+            "From the end of a window to its verdict being safe with every sink, seconds.",
+            buckets=DELAY_SECONDS,
+            registry=registry,
+        )
+
+    def _watch_the_source(self) -> None:
+        registry = self.registry
+        self._lag = Gauge(
+            "anchorwatch_lag_messages",
+            "Records on the topic that the daemon has not yet read.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._commits_failed = Counter(
+            "anchorwatch_commits_failed_total",
+            "Commits of the read position that failed; what they covered may be judged again.",
+            registry=registry,
+        )
+        self._rebalances = Counter(
+            "anchorwatch_rebalances_total",
+            "Times that the consumer group dealt out its partitions anew.",
+            registry=registry,
+        )
+        self._contact = Gauge(
+            "anchorwatch_broker_contact_timestamp_seconds",
+            "When the source was last heard of, Unix time in seconds.",
+            registry=registry,
+        )
+        self._progress = Gauge(
+            "anchorwatch_progress_timestamp_seconds",
+            "When the loop last finished a step or tried a delivery again, Unix time in seconds.",
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "anchorwatch_ready",
+            "1 once the encoder is warm and the source has something to read from, else 0.",
+            registry=registry,
+        )
+
+    def started(self, facts: Mapping[str, str]) -> None:
+        """Say which bundle is in use."""
+        self._bundle.info(dict(facts))
+
+    def observe(self, outcome: Outcome) -> None:
+        """Count what came of a batch, once every sink has it."""
+        for letter in outcome.dead_letters:
+            self._rejected.labels(letter.rejected.reason).inc()
+        for event in outcome.events:
+            self._events.labels(event.state).inc()
+        if not outcome.verdicts:
+            return
+        self._batch.observe(len(outcome.verdicts))
+        now_ms = time.time() * 1000
+        counts: dict[str, int] = {}
+        for verdict in outcome.verdicts:
+            counts[verdict.label] = counts.get(verdict.label, 0) + 1
+            # An exporter's clock may be ahead of ours.
+            self._delay.observe(max(0.0, now_ms - verdict.end_ms) / 1000)
+        for label, count in counts.items():
+            self._windows.labels(label).inc(count)
+
+    def progress(self, vitals: Vitals) -> None:
+        """Note that a step is done, and how the source is."""
+        self.beat()
+        self.is_ready = vitals.is_assigned
+        self._contact.set(vitals.contact)
+        self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
+        self._rebalances.inc(vitals.rebalances - self._seen.rebalances)
+        self._seen = replace(vitals)
+        self._ready.set(vitals.is_assigned)
+        for (topic, partition), lag in vitals.lag.items():
+            self._lag.labels(topic, str(partition)).set(lag)
+
+    def beat(self) -> None:
+        """Note that the loop is alive, though a step is waiting for something outside."""
+        self.progress_time = time.time()
+        self._progress.set(self.progress_time)
+
+    def links(self, links: Mapping[str, LinkState]) -> None:
+        """Export the links as they are now."""
+        self._link_states.links = dict(links)
+
+    def text(self) -> bytes:
+        """Give all metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class _LinkStates:
+    """One series a link with its state as a label, and how many links are in each state."""
+
+    def __init__(self, labels: Sequence[str], max_links: int) -> None:
+        self.links: Mapping[str, LinkState] = {}
+        self._labels, self._max_links = tuple(labels), max_links
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Make the families anew for each scrape, so that no series outlives its link."""
+        links = self.links
+        counts = dict.fromkeys((*self._labels, "unsettled"), 0)
+        states = GaugeMetricFamily(
+            "anchorwatch_link_state",
+            "1 for each link in the state that it is in now.",
+            labels=["link", "source", "state"],
+        )
+        for listed, (name, link) in enumerate(links.items()):
+            state = link.label or "unsettled"
+            counts[state] += 1
+            if listed < self._max_links:
+                states.add_metric([name, link.source, state], 1)
+        by_state = GaugeMetricFamily("anchorwatch_links", "Links in each state.", labels=["state"])
+        for state, count in counts.items():
+            by_state.add_metric([state], count)
+        yield states
+        yield by_state
+        yield GaugeMetricFamily(
+            "anchorwatch_links_unlisted",
+            "Links that are judged but have no series of their own, for want of room.",
+            value=max(0, len(links) - self._max_links),
+        )

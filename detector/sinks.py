@@ -1,0 +1,34 @@
+"""Sinks: where verdicts, events and dead letters go.
+
+A new one is a class with the two methods of `Sink`, and a line in assembly.py's `SINKS`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .batch import DeadLetter
+from .verdict import Event, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that came of one batch."""
+
+    verdicts: Sequence[Verdict] = ()
+    events: Sequence[Event] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+class SinkUnavailableError(RuntimeError):
+    """A sink was told to stop before it could deliver; the batch is to be read again."""
+
+
+class Sink(Protocol):
+    """Takes what came of a batch and returns when it is safe there."""
+
+    def send(self, outcome: Outcome) -> None:
+        """Deliver everything, or raise; what is not delivered is read and judged again."""
+
+    def close(self) -> None:
+        """Let go of connections. Safe to call twice."""

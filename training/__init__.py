@@ -1,0 +1,1 @@
+"""The bench: captures in, bundle out."""

@@ -1,0 +1,112 @@
+"""The default inputs for a capture: which ratios and levels its features allow.
+
+What travels between links is not how much there is of something but how it compares with
+something else on the same link, so each known counter goes into ratios.
+A feature that no rule knows becomes a level, and any pair of directions a balance,
+so a capture with nothing but interface counters still makes an encoder.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.capture import DIRECTIONS
+from detector.inputs import Inputs, InputSpec, Level, Ratio
+from detector.window import WindowSpec
+
+REQUESTS = ("invite", "bye", "register", "options", "cancel", "other_requests")
+FINALS = ("2xx", "3xx", "4xx", "5xx", "6xx")
+ERRORS = ("3xx", "4xx", "5xx", "6xx")
+SHARES = (  # part of, whole
+    ("sip_retransmissions", "packets"),
+    ("tcp_retransmissions", "tcp_payload_segments"),
+    ("tcp_retransmissions", "packets"),
+    ("tcp_syn", "packets"),
+    ("tcp_rst", "packets"),
+    ("tcp_fin", "packets"),
+    ("icmp_errors", "packets"),
+    ("new_calls", "packets"),
+    ("ack", "packets"),
+    ("drops", "packets_per_second"),
+    ("errors", "packets_per_second"),
+    ("discards", "packets"),
+    ("errors", "packets"),
+)
+BALANCED = ("packets", "bytes", "tcp_syn", "packets_per_second", "bits_per_second", "octets")
+LOAD = ("interarrival_ms", "interarrival_max_ms")  # say only how much traffic there is
+PACKET_BYTES = 500.0  # a usual packet; makes bytes a packet about 1
+
+
+def input_spec(features: Sequence[str], half_life_seconds: float) -> InputSpec:
+    """Choose ratios and levels for *features*, by their names.
+
+    >>> spec = input_spec(["in_octets", "out_octets", "temperature"], 1.0)
+    >>> spec.names
+    ('in/out octets', 'in_octets', 'out_octets', 'temperature')
+    """
+    known = set(features)
+    ratios = [ratio for pair in DIRECTIONS for ratio in _ratios(*pair, known)]
+    balances = [ratio for pair in DIRECTIONS for ratio in _balances(*pair, known)]
+    # A counter that is only balanced would lose how much there is of it: it keeps its level.
+    used = {name for ratio in ratios for name in (*ratio.over, *ratio.under)}
+    levels = [
+        Level(name, name) for name in features if name not in used and not name.endswith(LOAD)
+    ]
+    return InputSpec(half_life_seconds, (*balances, *ratios), tuple(levels))
+
+
+def scaled(spec: InputSpec, window: WindowSpec, sample: NDArray[np.float32]) -> InputSpec:
+    """Give *spec* the centre and spread of its inputs over *sample* (windows, steps, features)."""
+    plain = InputSpec(spec.half_life_seconds, spec.ratios, spec.levels)
+    inputs = Inputs(plain, window)(sample).reshape(-1, len(spec.names)).astype(np.float64)
+    spread = inputs.std(axis=0)
+    spread[spread < 1e-3] = 1.0  # constant in training: its noise must not be blown up
+    return InputSpec(
+        plain.half_life_seconds,
+        plain.ratios,
+        plain.levels,
+        centre=tuple(np.round(inputs.mean(axis=0), 6).tolist()),
+        spread=tuple(np.round(spread, 6).tolist()),
+    )
+
+
+def _ratios(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
+    for out, back in ((here, there), (there, here)):
+        yield from _dialogue(out, back, known)
+        for part, whole in SHARES:
+            if {out + part, out + whole} <= known:
+                yield Ratio(f"{out}{part}/{whole}", {out + part: 1}, {out + whole: 1})
+        if {out + "bytes", out + "packets"} <= known:
+            size = {out + "bytes": 1 / PACKET_BYTES}
+            yield Ratio(f"{out}bytes/packets", size, {out + "packets": 1})
+
+
+def _balances(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
+    """Which direction is the busier one, from -1 to 1."""
+    for name in BALANCED:
+        if {here + name, there + name} <= known:
+            over = {here + name: 1.0, there + name: -1.0}
+            under = {here + name: 1.0, there + name: 1.0}
+            floor = PACKET_BYTES if name in ("bytes", "octets") else 1.0
+            yield Ratio(f"{here[:-1]}/{there[:-1]} {name}", over, under, floor)
+
+
+def _dialogue(out: str, back: str, known: set[str]) -> Iterable[Ratio]:
+    """Set requests of one direction beside what comes back from the other."""
+    requests = {out + name: 1.0 for name in REQUESTS if out + name in known}
+    finals = {back + name: 1.0 for name in FINALS if back + name in known}
+    if not requests or not finals:
+        return
+    both = requests | finals
+    lost = dict.fromkeys(requests, -1.0)
+    yield Ratio(f"{out}requests answered", finals | lost, both)
+    if back + "2xx" in known:
+        yield Ratio(f"{out}requests succeeded", {back + "2xx": 1.0} | lost, both)
+    if back + "1xx" in known:
+        yield Ratio(f"{out}requests in progress", {back + "1xx": 1.0}, requests)
+    errors = {back + name: 1.0 for name in ERRORS if back + name in known}
+    if errors:
+        yield Ratio(f"{out}answers with errors", errors, finals)
+    if out + "new_calls" in known:
+        yield Ratio(f"{out}calls/requests", {out + "new_calls": 1.0}, requests)

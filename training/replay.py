@@ -1,0 +1,128 @@
+"""Replaying captures: judged in process, or sent to Kafka as if the links reported now."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+
+from detector.anchors import AnchorSet
+from detector.bundle import Bundle
+from detector.capture import read_links
+from detector.encoder import open_encoder
+from detector.message import encode
+from detector.replay import Replay
+from detector.state import Steady
+from detector.verdict import Judge
+from detector.window import Window
+
+BATCH = 1024  # windows judged at once
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a replay goes, and what time its windows say it is."""
+
+    speed: float  # times life; 0 = no waiting at all
+    now: bool = False  # move the traffic's time, so that the first window ends now
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How windows are put into messages."""
+
+    packed: bool = True  # MessagePack, else JSON
+    many: int = 1  # windows of one link in a message, at most
+
+
+def cut(
+    bundle: Bundle,
+    captures: Sequence[Path],
+    only: Sequence[str],
+    hop_seconds: float,
+    *,
+    side_by_side: bool,
+) -> Replay:
+    """Read captures as a bundle's encoder needs them and cut them into windows."""
+    spec = bundle.manifest.window
+    links = read_links(captures, spec, only)
+    return Replay(links, spec, hop_ms=round(hop_seconds * 1000), side_by_side=side_by_side)
+
+
+def judge(bundle: Bundle, windows: Replay, out: Path, agree: int, of: int) -> int:
+    """Judge every window as the daemon would, one verdict a line, and say how many.
+
+    The same bundle and captures give the same bytes.
+    """
+    encoder = open_encoder(bundle)
+    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
+    names = Judge(bundle.manifest.anchors, anchors.labels, Steady(agree, of), bundle.id)
+    encode_line = msgspec.json.Encoder().encode
+    with click.open_file(str(out), "wb") as lines:
+        for batch in _batches(windows, BATCH):
+            embeddings = encoder.embed(np.stack([window.values for window in batch]))
+            verdicts, _ = names.judge(batch, anchors.classify(embeddings), seen=0.0)
+            lines.write(b"".join(encode_line(verdict) + b"\n" for verdict in verdicts))
+    return len(windows)
+
+
+def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form) -> int:
+    """Send every window to a topic, keyed by its link, and say how many were acknowledged."""
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(
+        bootstrap_servers=bootstrap.split(","),
+        compression_type="lz4",
+        linger_ms=5,
+        max_request_size=8 * 2**20,
+    )
+    futures: list[Any] = []
+    try:
+        for batch in _due(windows, pace):
+            for key, message in _messages(batch, windows, form):
+                futures.append(producer.send(topic, message, key))
+        for future in futures:
+            future.get(timeout=60)  # raises what went wrong with this one
+    finally:
+        producer.close(timeout=10)
+    return len(windows)
+
+
+def _messages(
+    windows: Sequence[Window], replay: Replay, form: Form
+) -> Iterator[tuple[bytes, bytes]]:
+    """Give keys and messages; windows of one link may share a message."""
+    by_link: dict[str, list[Window]] = {}
+    for window in windows:
+        by_link.setdefault(window.link, []).append(window)
+    for link, mine in by_link.items():
+        for start in range(0, len(mine), form.many):
+            some = mine[start : start + form.many]
+            yield link.encode(), encode(some, replay.spec, packed=form.packed)
+
+
+def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
+    """Give the windows in batches, each once it is due."""
+    begun, shift_ms = time.monotonic(), 0
+    if pace.now and len(windows):
+        shift_ms = round(time.time() * 1000) - windows[0].end_ms
+    batch: list[Window] = []
+    for place, window in enumerate(windows):
+        due = (int(windows.due_ms[place]) - int(windows.due_ms[0])) / 1000
+        wait = begun + due / pace.speed - time.monotonic() if pace.speed else 0.0
+        if wait > 0 or len(batch) >= BATCH:
+            yield batch
+            batch = []
+            time.sleep(max(0.0, wait))
+        start_ms, end_ms = window.start_ms + shift_ms, window.end_ms + shift_ms
+        batch.append(replace(window, start_ms=start_ms, end_ms=end_ms))
+    yield batch
+
+
+def _batches(windows: Replay, size: int) -> Iterator[list[Window]]:
+    for start in range(0, len(windows), size):
+        yield [windows[place] for place in range(start, min(start + size, len(windows)))]
