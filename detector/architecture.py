@@ -11,11 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+STATISTICS = ("mean", "max", "min")  # in the order in which they follow the state
 Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """LSTM layers, then a dense layer on the last step's state.
+
+    With *statistics* the dense layer also sees the mean, the largest and the smallest of each
+    input over the window: what a window holds on the whole need not be remembered step by step.
 
     >>> Architecture(inputs=2, units=(4,), embedding=3).shapes["lstm_0.kernel"]
     (2, 16)
@@ -24,6 +28,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: int
     units: tuple[int, ...]  # one for each LSTM layer
     embedding: int
+    statistics: bool = False
     activation: str = "sigmoid"
 
     def __post_init__(self) -> None:
@@ -43,6 +48,7 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             shapes[f"lstm_{layer}.recurrent"] = (units, 4 * units)
             shapes[f"lstm_{layer}.bias"] = (4 * units,)
             width = units
+        width += len(STATISTICS) * self.inputs if self.statistics else 0
         shapes["dense.kernel"] = (width, self.embedding)
         shapes["dense.bias"] = (self.embedding,)
         return shapes

@@ -84,6 +84,8 @@ def _capture_source(context: Context) -> Source:
         hop_ms=round(captures.hop_seconds * 1000),
         side_by_side=True,
     )
+    if not len(replay):
+        raise ConfigError("[captures] no link has a whole window of observed rows")
     return CaptureSource(replay, captures.speed)
 
 
@@ -121,9 +123,14 @@ def open_model(settings: Settings) -> Model:
 
     Raises:
         BundleError: if the bundle can't be used.
+        ConfigError: if the engine is not installed.
     """
     bundle = load(Path(settings.bundle))
-    return Model(bundle, open_encoder(bundle, settings.engine.name, settings.engine.threads))
+    engine = settings.engine
+    try:
+        return Model(bundle, open_encoder(bundle, engine.name, engine.threads))
+    except ImportError as error:
+        raise ConfigError(f"[engine] name = {engine.name!r} can't run here: {error}") from error
 
 
 def open_web(settings: Settings, metrics: Metrics) -> WebServer:

@@ -21,12 +21,21 @@ class DeadLetter:
     rejected: Rejected
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of a batch's windows came in one record."""
+
+    key: bytes | None  # of the record
+    windows: int
+
+
 @dataclass(slots=True)
 class Batch:
     """What is dealt with in one step."""
 
     messages: int = 0
     windows: list[Window] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)  # in the order of the windows
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
@@ -45,26 +54,35 @@ class Batcher:
         self._source, self._spec = source, spec
         self._windows, self._wait_seconds = windows, wait_seconds
         self._clock = clock
+        self._usual = 1.0  # windows in a record, as in the batch before
 
     def next(self, poll_seconds: float) -> Batch:
         """Wait up to *poll_seconds* for a first record, then a little for company."""
         batch = Batch()
-        self._add(batch, self._source.poll(poll_seconds, self._windows))
+        self._add(batch, self._source.poll(poll_seconds, self._records(self._windows)))
         if not batch.messages:
             return batch
         deadline = self._clock() + self._wait_seconds
-        while (room := self._windows - len(batch.windows)) > 0:
+        # Records count too: those without a usable window must not pile up.
+        while (room := self._windows - max(len(batch.windows), batch.messages)) > 0:
             left = deadline - self._clock()
-            if left <= 0:
+            if left <= 0 or self._source.vitals.is_exhausted:
                 break
-            self._add(batch, self._source.poll(left, room))
+            self._add(batch, self._source.poll(left, self._records(room)))
+        self._usual = max(1.0, len(batch.windows) / batch.messages)
         return batch
+
+    def _records(self, windows: int) -> int:
+        """Give how many records probably hold so many windows."""
+        return max(1, round(windows / self._usual))
 
     def _add(self, batch: Batch, messages: Sequence[Message]) -> None:
         batch.messages += len(messages)
         for message in messages:
             windows, rejected = self._decode(message)
-            batch.windows += windows
+            if windows:
+                batch.windows += windows
+                batch.shares.append(Share(message.key, len(windows)))
             batch.dead_letters += [DeadLetter(message, each) for each in rejected]
 
     def _decode(self, message: Message) -> tuple[list[Window], list[Rejected]]:

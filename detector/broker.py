@@ -10,12 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
 from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
+from kafka.partitioner.default import DefaultPartitioner, murmur2
 from kafka.structs import OffsetAndMetadata
 
 from .batch import DeadLetter
@@ -29,6 +32,8 @@ CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
 COMMIT_MS = 3000
 CLOSE_MS = 2000
 SLICE_SECONDS = 0.2  # how long a delivery is waited for before looking whether to stop
+LIST = 500  # verdicts in a message at most; each takes a few hundred bytes of the 1 MB
+KEYS = 100_000  # links whose partition is remembered
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
 VALUE_BYTES = 900_000  # of a dead letter that is passed on; a broker refuses more than 1 MB
 
@@ -200,6 +205,29 @@ class _Record:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class _Remembering(DefaultPartitioner):  # type: ignore[misc]
+    """Puts a key where the default does; its hash is slow Python, and links come again."""
+
+    def partition(
+        self,
+        topic: str,
+        key: bytes | None,
+        serialized_key: bytes | None,
+        value: bytes,
+        serialized_value: bytes,
+        cluster: Any,
+    ) -> Any:
+        """Give a record's partition: the key's hash, modulo the topic's partitions."""
+        if serialized_key is None:
+            return super().partition(topic, key, serialized_key, value, serialized_value, cluster)
+        return _hash(serialized_key) % len(cluster.partitions_for_topic(topic))
+
+
+@lru_cache(KEYS)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
 class KafkaSink:
     """Delivers verdicts, events and dead letters, and waits for every acknowledgement."""
 
@@ -232,12 +260,24 @@ class KafkaSink:
 
     def _records(self, outcome: Outcome) -> Iterable[_Record]:
         topics = self._settings
-        for verdict in outcome.verdicts:
-            yield _Record(topics.verdicts, verdict.link.encode(), self._encode(verdict))
+        if topics.verdicts_a_message == "one":
+            for verdict in outcome.verdicts:
+                yield _Record(topics.verdicts, verdict.link.encode(), self._encode(verdict))
+        else:
+            yield from self._answers(outcome)
         for event in outcome.events:
             yield _Record(topics.events, event.link.encode(), self._encode(event))
         for letter in outcome.dead_letters:
             yield _dead_letter(topics.dead_letters, letter)
+
+    def _answers(self, outcome: Outcome) -> Iterable[_Record]:
+        """Answer each record with the verdicts of its windows: one as it is, more as lists."""
+        verdicts = iter(outcome.verdicts)
+        for share in outcome.shares:
+            for start in range(0, share.windows, LIST):
+                some = list(islice(verdicts, min(LIST, share.windows - start)))
+                body = some[0] if share.windows == 1 else some
+                yield _Record(self._settings.verdicts, share.key, self._encode(body))
 
     def _deliver(self, records: Sequence[_Record]) -> list[_Record]:
         """Try once, and give back what was not acknowledged."""
@@ -284,6 +324,7 @@ class KafkaSink:
                 bootstrap_servers=settings.bootstrap.split(","),
                 bootstrap_timeout_ms=CONNECT_MS,
                 client_id="anchorwatchd",
+                partitioner=_Remembering(),
                 compression_type="lz4",
                 linger_ms=5,
                 batch_size=256 * 1024,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from safetensors import numpy as tensors
 
 from .architecture import Architecture
-from .inputs import InputSpec
+from .inputs import Inputs, InputSpec
 from .window import WindowSpec
 
 FORMAT = 1
@@ -108,8 +108,6 @@ def load(path: Path) -> Bundle:
     Raises:
         BundleError: if anything is missing, altered or does not fit together.
     """
-    if not path.is_dir():
-        raise BundleError(f"bundle {path}: no such directory")
     text = _read(path / MANIFEST, MANIFEST_BYTES)
     manifest = _manifest(path, text)
     arrays = {}
@@ -191,8 +189,9 @@ def _read(file: Path, most: int) -> bytes:
     try:
         with file.open("rb") as stream:
             data = stream.read(most + 1)
-    except OSError as error:
-        raise BundleError(f"bundle {file.parent}: {file.name}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise BundleError(f"bundle {file.parent}: {file.name}: {why}") from error
     if len(data) > most:
         raise BundleError(f"bundle {file.parent}: {file.name} is larger than {most} bytes")
     return data
@@ -205,7 +204,7 @@ def _manifest(path: Path, text: bytes) -> Manifest:
         if version != FORMAT:
             raise BundleError(f"bundle {path}: format {version}, this version reads {FORMAT}")
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BundleError(f"bundle {path}: {MANIFEST}: {error}") from error
     if sorted(manifest.files) != sorted(FILES):
         raise BundleError(f"bundle {path}: {MANIFEST} does not list {', '.join(FILES)}")
@@ -222,6 +221,7 @@ def _check(bundle: Bundle) -> None:
         raise BundleError("the architecture and the inputs don't fit together")
     try:
         manifest.architecture.check(bundle.weights)
+        Inputs(manifest.inputs, manifest.window)  # each counter that it needs is in the window
     except ValueError as error:
         raise BundleError(str(error)) from error
     if not manifest.anchors or not len(bundle.golden_windows):

@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .window import WindowError, WindowSpec, check_name
+from .message import MAX_TIME_MS
+from .window import LARGEST, WindowError, WindowSpec, check_name
 
 SHIPPED = Path(__file__).parent.parent / "training" / "captures"  # the capture of `make demo`
 DIRECTIONS = (("fwd_", "rev_"), ("in_", "out_"), ("rx_", "tx_"))  # how features name the two
-NOT_FEATURES = ("link", "t_ms", "label", "kind")
+TEXTS = ("link", "label", "kind")
+NOT_FEATURES = ("t_ms", *TEXTS)
 
 
 class CaptureError(ValueError):
@@ -65,15 +67,17 @@ def read_table(paths: Iterable[Path]) -> pd.DataFrame:
     Raises:
         CaptureError: if there is none, or one isn't a capture.
     """
+    paths = list(paths)
     files = [file for path in paths for file in files_of(path)]
     if not files:
-        raise CaptureError("no capture: give .parquet or .csv files, or a folder that has some")
+        raise CaptureError(f"{_listed(paths)}: no .parquet or .csv file, nor a folder with one")
     tables = [_read(file) for file in files]
-    features = [set(features_of(table)) for table in tables]
-    shared = features[0].intersection(*features[1:])
-    odd = sorted(features[0].union(*features[1:]) - shared)
-    if odd:
-        raise CaptureError(f"the captures don't have the same features: {', '.join(odd[:6])}")
+    features = set(features_of(tables[0]))
+    for file, table in zip(files, tables, strict=True):
+        odd = sorted(features.symmetric_difference(features_of(table)))
+        if odd:
+            names = ", ".join(odd[:6])
+            raise CaptureError(f"{file}: has not the same features as {files[0]}: {names}")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -124,11 +128,14 @@ def read_links(
     paths: Iterable[Path], spec: WindowSpec, only: Sequence[str] = ("*",)
 ) -> list[LinkCapture]:
     """Read captures as a model's spec needs them; its optional features may be absent."""
+    paths = list(paths)
     table = read_table(paths)
     absent = [name for name in spec.optional if name not in table.columns]
-    return links_of(
-        table.assign(**dict.fromkeys(absent, np.nan)), spec.features, spec.step_ms, only
-    )
+    table = table.assign(**dict.fromkeys(absent, np.nan))
+    try:
+        return links_of(table, spec.features, spec.step_ms, only)
+    except CaptureError as error:
+        raise CaptureError(f"{_listed(paths)}: {error}") from error
 
 
 def files_of(path: Path) -> list[Path]:
@@ -138,10 +145,18 @@ def files_of(path: Path) -> list[Path]:
     return [path]
 
 
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths)) or "no capture is named"
+
+
 def _read(file: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-    except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are ValueErrors
+        if file.suffix == ".csv":
+            table = pd.read_csv(file, dtype=dict.fromkeys(TEXTS, str))  # or link 7 becomes 7.0
+        else:
+            table = pd.read_parquet(file)
+    # Of a damaged file pandas and pyarrow may say nearly anything.
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
         raise CaptureError(f"{file}: not readable as a capture: {error}") from error
     for name in ("link", "t_ms"):
         if name not in table.columns:
@@ -152,12 +167,26 @@ def _read(file: Path) -> pd.DataFrame:
     features = features_of(table)
     if not features:
         raise CaptureError(f"{file}: has no features")
+    return _in_numbers(file, table, features)
+
+
+def _in_numbers(file: Path, table: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """Give the columns their types, and refuse what no daemon would take."""
     try:
-        return table.astype(dict.fromkeys(features, np.float32) | {"t_ms": np.int64})
+        with np.errstate(over="ignore", invalid="ignore"):  # what that makes is refused below
+            table = table.astype(dict.fromkeys(features, np.float32) | {"t_ms": np.int64})
     except (ValueError, TypeError) as error:
         raise CaptureError(
             f"{file}: a column holds something else than numbers: {error}"
         ) from error
+    for name in features:
+        if (table[name].abs() > LARGEST).any():
+            raise CaptureError(f"{file}: a {name!r} is infinite, or beyond {LARGEST:g}")
+    if not table["t_ms"].between(0, MAX_TIME_MS).all():
+        raise CaptureError(f"{file}: a t_ms is no Unix time in milliseconds")
+    if table["link"].isna().any():
+        raise CaptureError(f"{file}: a row has no link")
+    return table
 
 
 def _on_grid(
@@ -174,6 +203,7 @@ def _on_grid(
     grid = pd.RangeIndex(int(place.max()) + 1)
     values = _merge(rows[features], place, fine).reindex(grid)
     truth = _agreed(rows[["label", "kind"]].astype(object), place).reindex(grid)
+    truth = truth.map(str, na_action="ignore").astype(object)
     truth = truth.where(truth.notna(), None)
     return LinkCapture(
         link,

@@ -16,8 +16,10 @@ PREFIX = "ANCHORWATCH__"  # two underscores: Kubernetes sets ANCHORWATCH_PORT be
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Above0 = Annotated[float, msgspec.Meta(gt=0)]
+# The upper bounds refuse `inf`, which has no number of milliseconds.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Above0 = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Timeout = Annotated[float, msgspec.Meta(ge=1, le=86_400)]  # seconds
 
 
 class ConfigError(ValueError):
@@ -30,11 +32,14 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     bootstrap: str = "127.0.0.1:9092"  # host:port, several with commas
     group: str = "anchorwatch"  # daemons that share it share the links
     windows: str = "anchorwatch.windows"  # topic read
-    verdicts: str = "anchorwatch.verdicts"  # topic written, one message a window
+    verdicts: str = "anchorwatch.verdicts"  # topic written
+    # "one": a message a verdict, keyed by link. "many": a record with a list of windows is
+    # answered by one with a list of verdicts, under its own key; much faster for long lists.
+    verdicts_a_message: Literal["one", "many"] = "one"
     events: str = "anchorwatch.events"  # topic written, one message a change of state
     dead_letters: str = "anchorwatch.dead-letters"  # topic written, what could not be used
-    session_seconds: Annotated[float, msgspec.Meta(ge=1)] = 45.0  # then a lost daemon's links move
-    delivery_seconds: Annotated[float, msgspec.Meta(ge=1)] = 30.0  # then a delivery is tried anew
+    session_seconds: Timeout = 45.0  # then a lost daemon's links move
+    delivery_seconds: Timeout = 30.0  # then a delivery is tried anew
 
 
 class Captures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -153,5 +158,6 @@ def _lay(tree: dict[str, Any], name: str, value: str) -> None:
         tree = tree.setdefault(table, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"{name}: {table!r} is not a table")
-    # Lists are written as `a,b` in the environment.
-    tree[last] = value.split(",") if last in ("sinks", "paths", "links") else value
+    # Lists are written as `a,b` in the environment; nothing at all is an empty list.
+    is_list = last in ("sinks", "paths", "links")
+    tree[last] = [part for part in value.split(",") if part] if is_list else value

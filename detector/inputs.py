@@ -11,8 +11,6 @@ Two forms cover what is needed, both over counters smoothed by a causal kernel i
 To add a form, give it a class here, a line in `Inputs.__call__`, and a recipe in training.
 """
 
-from functools import cached_property
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +21,19 @@ CLIP = 6.0  # spreads; one wild counter must not carry a window to the far end o
 
 
 class Ratio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sum(over) / (sum(under) + floor)`, each a weighted sum of smoothed counters."""
+    """`sum(over) / (sum(under) + floor)`, each a weighted sum of smoothed counters.
+
+    A sum under that is below 0 counts as 0, so that a foreign -1 never divides by nothing.
+    """
 
     name: str
     over: dict[str, float]
     under: dict[str, float]
     floor: float = 1.0  # events; below it the ratio fades to 0 for want of evidence
+
+    def __post_init__(self) -> None:
+        if not self.floor > 0:
+            raise ValueError(f"the floor of {self.name!r} is not above 0")
 
 
 class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,15 +46,15 @@ class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which ratios and levels, how smoothed, and the centre and spread that training found."""
 
-    half_life_seconds: float
+    half_lives_seconds: tuple[float, ...]  # each ratio is given once for each of them
     ratios: tuple[Ratio, ...]
     levels: tuple[Level, ...]
     centre: tuple[float, ...] = ()  # one for each input; empty = 0
     spread: tuple[float, ...] = ()  # one for each input; empty = 1
 
     def __post_init__(self) -> None:
-        if self.half_life_seconds < 0:
-            raise ValueError("half_life_seconds is below 0")
+        if not self.half_lives_seconds or min(self.half_lives_seconds) < 0:
+            raise ValueError("there is no half-life, or one is below 0")
         for values in (self.centre, self.spread):
             if len(values) not in (0, len(self.names)):
                 raise ValueError(f"{len(values)} numbers for {len(self.names)} inputs")
@@ -59,7 +64,7 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs in the order of the last axis."""
-        ratios = [ratio.name for ratio in self.ratios]
+        ratios = [f"{ratio.name} {h:g}s" for h in self.half_lives_seconds for ratio in self.ratios]
         return (*ratios, *(level.name for level in self.levels))
 
 
@@ -68,7 +73,7 @@ class Inputs:
 
     >>> window = WindowSpec(features=("requests", "answers"), steps=2, step_ms=1000)
     >>> missed = Ratio("missed", over={"requests": 1, "answers": -1}, under={"requests": 1})
-    >>> inputs = Inputs(InputSpec(half_life_seconds=0, ratios=(missed,), levels=()), window)
+    >>> inputs = Inputs(InputSpec((0,), ratios=(missed,), levels=()), window)
     >>> inputs(np.array([[[9, 9], [9, 0]]], np.float32))[0, :, 0].tolist()
     [0.0, 0.8999999761581421]
     """
@@ -78,6 +83,8 @@ class Inputs:
         self.window = window
         self._over = self._weights([ratio.over for ratio in spec.ratios])
         self._under = self._weights([ratio.under for ratio in spec.ratios])
+        self._kernels = [self._kernel(seconds) for seconds in spec.half_lives_seconds]
+        self._ratios = len(spec.ratios)
         self._floor = np.array([ratio.floor for ratio in spec.ratios], np.float32)
         self._levels = np.array([self._place(item.feature) for item in spec.levels], np.intp)
         self._centre = np.array(spec.centre or [0.0] * self.count, np.float32)
@@ -95,26 +102,38 @@ class Inputs:
         """
         missing = np.isnan(values)
         known = np.where(missing, np.float32(0), values)
-        smooth = np.matmul(self._kernel, known)
-        split = len(self.spec.ratios)
         out = np.empty((*values.shape[:2], self.count), np.float32)
-        np.matmul(smooth, self._over, out=out[..., :split])
-        out[..., :split] /= np.matmul(smooth, self._under) + self._floor
+        for place, kernel in enumerate(self._kernels):
+            ratios = out[..., place * self._ratios : (place + 1) * self._ratios]
+            smooth = np.matmul(kernel, known)
+            np.matmul(smooth, self._over, out=ratios)
+            under = np.matmul(smooth, self._under)
+            ratios /= np.maximum(under, 0, out=under) + self._floor
         if len(self._levels):
-            seen = np.matmul(self._kernel, 1 - missing[..., self._levels].astype(np.float32))
-            total = smooth[..., self._levels]
-            # A counter can't be negative, but a foreign feature may be: keep its sign.
-            mean = total / np.maximum(seen, np.float32(1e-6))
-            out[..., split:] = np.sign(mean) * np.log1p(np.abs(mean))
+            out[..., len(self._kernels) * self._ratios :] = self._means(known, missing)
         out -= self._centre
         out *= self._scale
         return np.clip(out, -CLIP, CLIP, out=out)
 
-    @cached_property
-    def _kernel(self) -> NDArray[np.float32]:
-        """Row t sums the steps up to t, each worth half after every half-life: (steps, steps)."""
+    def _means(
+        self, known: NDArray[np.float32], missing: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Give the logarithms of the means of what was observed: (batch, steps, levels)."""
+        kernel = self._kernels[0]
+        seen = np.matmul(kernel, 1 - missing[..., self._levels].astype(np.float32))
+        mean = np.matmul(kernel, known[..., self._levels]) / np.maximum(seen, np.float32(1e-6))
+        # A counter can't be negative, but a foreign feature may be: keep its sign.
+        # log(1 + x) and not log1p(x), which is ten times slower on float32 and no better here.
+        means: NDArray[np.float32] = np.sign(mean) * np.log(1 + np.abs(mean))
+        return means
+
+    def _kernel(self, half_life_seconds: float) -> NDArray[np.float32]:
+        """Make the matrix whose row t sums the steps up to t: (steps, steps).
+
+        Each step is worth half after every half-life.
+        """
         age = np.subtract.outer(np.arange(self.window.steps), np.arange(self.window.steps))
-        half_life = self.spec.half_life_seconds * 1000 / self.window.step_ms
+        half_life = half_life_seconds * 1000 / self.window.step_ms
         worth = 0.5 ** (np.maximum(age, 0) / half_life) if half_life else (age == 0)
         return np.where(age >= 0, worth, 0).astype(np.float32)
 

@@ -5,33 +5,41 @@ compiled once at warm-up, so that no batch ever waits for a compilation. This fi
 Keras in the daemon; it uses nothing of one backend but the choice of where to run.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import Architecture, Weights
+from .architecture import STATISTICS, Architecture, Weights
+from .quiet import hushed
+
+with hushed():
+    import keras as keras  # the other files that need it take it from here, quiet
+
+    keras.ops.zeros(1)  # looks for a GPU now, and its notes stay where the others are
 
 BATCHES = (1, 16, 256, 2048)  # each compiled once; a batch is padded to the next larger
 
 
 def build(architecture: Architecture, steps: int) -> Any:
     """Make the untrained Keras model: (batch, steps, inputs) to (batch, embedding)."""
-    model = keras.Sequential(name="encoder")
-    model.add(keras.Input((steps, architecture.inputs)))
+    inputs = keras.Input((steps, architecture.inputs), name="inputs")
+    state = inputs
     for layer, units in enumerate(architecture.units):
         more = layer + 1 < len(architecture.units)
-        model.add(keras.layers.LSTM(units, return_sequences=more, name=f"lstm_{layer}"))
-    model.add(keras.layers.Dense(architecture.embedding, architecture.activation, name="dense"))
-    return model
+        state = keras.layers.LSTM(units, return_sequences=more, name=f"lstm_{layer}")(state)
+    if architecture.statistics:
+        statistics = [getattr(keras.ops, name)(inputs, axis=1) for name in STATISTICS]
+        state = keras.ops.concatenate([state, *statistics], axis=-1)
+    dense = keras.layers.Dense(architecture.embedding, architecture.activation, name="dense")
+    return keras.Model(inputs, dense(state), name="encoder")
 
 
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
     """Take the weights out of a model that `build` made, by the names of the architecture."""
     named = {}
-    for layer in model.layers:
-        parts = ("kernel", "recurrent", "bias") if "lstm" in layer.name else ("kernel", "bias")
+    for layer, parts in _layers(model):
         for part, value in zip(parts, layer.get_weights(), strict=True):
             named[f"{layer.name}.{part}"] = np.asarray(value, np.float32)
     return named
@@ -39,9 +47,17 @@ def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:
 
 def set_weights(model: Any, weights: Weights) -> None:
     """Put weights into a model that `build` made."""
-    for layer in model.layers:
-        parts = ("kernel", "recurrent", "bias") if "lstm" in layer.name else ("kernel", "bias")
+    for layer, parts in _layers(model):
         layer.set_weights([weights[f"{layer.name}.{part}"] for part in parts])
+
+
+def _layers(model: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Give each layer that has weights, and what they are called in their order."""
+    for layer in model.layers:
+        if layer.name.startswith("lstm_"):
+            yield layer, ("kernel", "recurrent", "bias")
+        elif layer.name == "dense":
+            yield layer, ("kernel", "bias")
 
 
 def has_gpu() -> bool:

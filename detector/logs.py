@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "left_out"}
 
@@ -39,6 +40,17 @@ def _show(value: object) -> str:
     )
 
 
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is at the moment: a live picture puts lines above itself."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 class OneASecond(logging.Filter):
     """Lets a repeated warning through once a second, with the number left out."""
 
@@ -64,7 +76,7 @@ class OneASecond(logging.Filter):
 
 def set_up(level: str) -> None:
     """Send all logs to stderr as `Logfmt` writes them."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(Logfmt())
     handler.addFilter(OneASecond())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .window import Window, WindowError, WindowSpec, check_name
+from .window import LARGEST, Window, WindowError, WindowSpec, check_name
 
 VERSION = 1
 MAX_TIME_MS = 2**53  # beyond it a JSON reader that keeps numbers as doubles loses milliseconds
@@ -215,7 +215,7 @@ def _arrange(
 
 
 def check_numbers(windows: Sequence[Window], spec: WindowSpec) -> None:
-    """Refuse infinite numbers and required features with too many gaps; one pass over all.
+    """Refuse numbers too large to sum, and required features with too many gaps, all at once.
 
     Raises:
         WindowError: for the first window that has either.
@@ -223,11 +223,14 @@ def check_numbers(windows: Sequence[Window], spec: WindowSpec) -> None:
     if not windows:
         return
     values = np.stack([window.values for window in windows])
-    infinite = np.isinf(values).any(axis=(1, 2))
-    if infinite.any():
-        link = windows[int(infinite.argmax())].link
-        raise WindowError("number", f"link {link!r}: a value is infinite, or beyond float32")
-    observed = 1 - np.isnan(values).mean(axis=1, dtype=np.float32)  # (windows, features)
+    sizes = np.abs(values)
+    if sizes.max() <= LARGEST:  # not so where anything is NaN
+        return
+    wild = (sizes > LARGEST).any(axis=(1, 2))
+    if wild.any():
+        link = windows[int(wild.argmax())].link
+        raise WindowError("number", f"link {link!r}: a value is infinite, or beyond {LARGEST:g}")
+    observed = (~np.isnan(values)).mean(axis=1, dtype=np.float32)  # (windows, features)
     short = (observed < spec.min_observed) & spec.required
     if short.any():
         window, feature = (int(place) for place in np.argwhere(short)[0])

@@ -16,6 +16,7 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
@@ -36,6 +37,7 @@ class Metrics:
     """All that the daemon exports."""
 
     def __init__(self, labels: Sequence[str], max_links: int) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, and nobody asks for it
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -158,7 +160,9 @@ class Metrics:
         self._contact.set(vitals.contact)
         self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
         self._rebalances.inc(vitals.rebalances - self._seen.rebalances)
-        self._seen = replace(vitals)
+        for topic, partition in self._seen.lag.keys() - vitals.lag.keys():
+            self._lag.remove(topic, str(partition))  # moved to another daemon
+        self._seen = replace(vitals, lag=dict(vitals.lag))
         self._ready.set(vitals.is_assigned)
         for (topic, partition), lag in vitals.lag.items():
             self._lag.labels(topic, str(partition)).set(lag)

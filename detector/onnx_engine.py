@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from .architecture import Architecture, Weights
+from .architecture import STATISTICS, Architecture, Weights
 
 OPSET = 17  # has all that is needed; older readers know it too
 IR_VERSION = 8
@@ -65,7 +65,14 @@ def _graph(architecture: Architecture, weights: Weights, steps: int) -> bytes:
         nodes.append(helper.make_node("LSTM", [f"x{layer}", *names], outputs, hidden_size=units))
         if layer < last:  # (steps, 1, batch, units): drop the axis of directions
             nodes.append(helper.make_node("Squeeze", [f"y{layer}", axis], [f"x{layer + 1}"]))
-    nodes.append(helper.make_node("Squeeze", [f"h{last}", first], ["state"]))
+    nodes.append(helper.make_node("Squeeze", [f"h{last}", first], ["last"]))
+    seen = ["last"]
+    if architecture.statistics:
+        for name in STATISTICS:
+            reduce = f"Reduce{name.capitalize()}"
+            nodes.append(helper.make_node(reduce, ["inputs"], [name], axes=[1], keepdims=0))
+            seen.append(name)
+    nodes.append(helper.make_node("Concat", seen, ["state"], axis=1))
     dense = [constant("dense.kernel", weights["dense.kernel"])]
     dense.append(constant("dense.bias", weights["dense.bias"]))
     nodes.append(helper.make_node("Gemm", ["state", *dense], ["before"]))

@@ -1,12 +1,15 @@
 """Replay: captures cut into windows and put in the order in which they would have come."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .capture import LinkCapture
 from .window import Window, WindowSpec
+
+if TYPE_CHECKING:
+    from .capture import LinkCapture  # pandas
 
 SOURCE = "replay"  # the exporter that replayed windows name
 
@@ -20,7 +23,7 @@ class Replay:
 
     def __init__(
         self,
-        links: Sequence[LinkCapture],
+        links: "Sequence[LinkCapture]",
         spec: WindowSpec,
         *,
         hop_ms: int,
@@ -54,12 +57,12 @@ class Replay:
         return (self[place] for place in range(len(self)))
 
 
-def _usable(link: LinkCapture, spec: WindowSpec) -> NDArray[np.intp]:
+def _usable(link: "LinkCapture", spec: WindowSpec) -> NDArray[np.intp]:
     """Find the rows at which a window with enough observed steps starts."""
     views = link.windows(spec.steps)
-    observed = 1 - np.isnan(views).mean(axis=1)  # (windows, features)
+    observed = (~np.isnan(views)).mean(axis=1)  # (windows, features)
     return np.flatnonzero((observed[:, spec.required] >= spec.min_observed).all(axis=1))
 
 
-def _start_of_run(link: LinkCapture, links: Sequence[LinkCapture]) -> int:
+def _start_of_run(link: "LinkCapture", links: "Sequence[LinkCapture]") -> int:
     return min(other.start_ms for other in links if other.run == link.run)

@@ -35,7 +35,7 @@ class Service:
     stopping: threading.Event = field(default_factory=threading.Event)
     _tidied: float = 0.0  # monotonic clock, seconds
 
-    def run(self, poll_seconds: float = 0.5) -> None:
+    def run(self, poll_seconds: float = 1.0) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
             closing.callback(self.source.close)
@@ -72,7 +72,7 @@ class Service:
             embeddings = self.encoder.embed(np.stack([window.values for window in batch.windows]))
         nearest = self.anchors.classify(embeddings)
         verdicts, events = self.judge.judge(batch.windows, nearest, time.monotonic())
-        return Outcome(verdicts, events, batch.dead_letters)
+        return Outcome(verdicts, batch.shares, events, batch.dead_letters)
 
     def _tidy(self) -> None:
         """Once a second: forget links that have been quiet for long, and export the others."""

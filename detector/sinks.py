@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .batch import DeadLetter
+from .batch import DeadLetter, Share
 from .verdict import Event, Verdict
 
 
@@ -16,6 +16,7 @@ class Outcome:
     """All that came of one batch."""
 
     verdicts: Sequence[Verdict] = ()
+    shares: Sequence[Share] = ()  # which verdicts belong to one record, in their order
     events: Sequence[Event] = ()
     dead_letters: Sequence[DeadLetter] = ()
 

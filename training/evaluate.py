@@ -17,6 +17,7 @@ from detector.anchors import AnchorSet
 from detector.bundle import Bundle
 from detector.capture import CaptureError, LinkCapture, read_links
 from detector.encoder import open_encoder
+from detector.replay import Replay
 from detector.state import Steady
 from detector.truth import Change, Found, compare
 from detector.verdict import NORMAL
@@ -96,9 +97,10 @@ def evaluate(
         progress(name)
         try:
             predict = _train_rival(name, learnt, bundle)
-            scores[name] = score(predict, windows, spec, agree, of)
-        except RivalUnavailable as error:
+        except ValueError as error:  # features, steps or labels that it can't do with
             unavailable[name] = str(error)
+        else:
+            scores[name] = score(predict, windows, spec, agree, of)
     runs = tuple(sorted({link.run for link in unseen}))
     return Report(bundle.id, runs, len(windows), scores, unavailable)
 
@@ -114,7 +116,7 @@ def score(
         true: {label: int(((truth == true) & (said == label)).sum()) for label in labels}
         for true in sorted(set(truth))
     }
-    kinds = windows.kinds.astype(str)
+    kinds = np.where(windows.kinds.astype(bool), windows.kinds, truth).astype(str)
     recall = {kind: float((said == truth)[kinds == kind].mean()) for kind in sorted(set(kinds))}
     changes = [
         change
@@ -129,15 +131,15 @@ def report_changes(
     predict: Predict, link: LinkCapture, spec: WindowSpec, agree: int, of: int
 ) -> list[Change]:
     """List the changes of state that a method would report of a link, a window every step."""
-    views = link.windows(spec.steps)
-    if not len(views):
+    windows = list(Replay([link], spec, hop_ms=spec.step_ms))
+    if not windows:
         return []
     steady, state, changes = Steady(agree, of), NORMAL, []
-    for row, label in enumerate(predict(np.ascontiguousarray(views))):
-        at_ms = link.start_ms + (row + spec.steps) * spec.step_ms
-        now = steady.push(link.link, at_ms, str(label)).label or state
+    labels = predict(np.stack([window.values for window in windows]))
+    for window, label in zip(windows, labels, strict=True):
+        now = steady.push(link.link, window.end_ms, str(label)).label or state
         if now != state:
-            changes.append(Change(link.link, at_ms, now))
+            changes.append(Change(link.link, window.end_ms, now))
             state = now
     return changes
 

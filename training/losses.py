@@ -7,7 +7,9 @@ its source. `LOSSES` lists them; a new one is a function and a line there.
 from collections.abc import Callable
 from typing import Any
 
-from keras import ops
+from detector.keras_engine import keras
+
+ops = keras.ops
 
 Tensor = Any  # of whatever backend Keras runs on
 

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import keras
-
 from detector.architecture import Architecture
-from detector.keras_engine import build
+from detector.keras_engine import build, keras
 
 from .losses import of_concatenated
 

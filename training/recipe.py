@@ -34,36 +34,47 @@ SHARES = (  # part of, whole
     ("errors", "packets"),
 )
 BALANCED = ("packets", "bytes", "tcp_syn", "packets_per_second", "bits_per_second", "octets")
+PRESENT = {  # what, and the features that count it
+    "packets": ("packets",),
+    "requests": REQUESTS,
+    "answers": FINALS,
+    "retransmissions": ("sip_retransmissions", "tcp_retransmissions"),
+    "connections": ("tcp_syn",),
+    "payload": ("tcp_payload_segments",),
+}
 LOAD = ("interarrival_ms", "interarrival_max_ms")  # say only how much traffic there is
 PACKET_BYTES = 500.0  # a usual packet; makes bytes a packet about 1
+WIDE = 1e6  # a spread at which no input is clipped
 
 
-def input_spec(features: Sequence[str], half_life_seconds: float) -> InputSpec:
+def input_spec(features: Sequence[str], half_lives_seconds: Sequence[float]) -> InputSpec:
     """Choose ratios and levels for *features*, by their names.
 
-    >>> spec = input_spec(["in_octets", "out_octets", "temperature"], 1.0)
+    >>> spec = input_spec(["in_octets", "out_octets", "temperature"], [1.0])
     >>> spec.names
-    ('in/out octets', 'in_octets', 'out_octets', 'temperature')
+    ('in/out octets 1s', 'in_octets', 'out_octets', 'temperature')
     """
     known = set(features)
     ratios = [ratio for pair in DIRECTIONS for ratio in _ratios(*pair, known)]
+    ratios += [ratio for pair in DIRECTIONS for ratio in _presences(*pair, known)]
     balances = [ratio for pair in DIRECTIONS for ratio in _balances(*pair, known)]
     # A counter that is only balanced would lose how much there is of it: it keeps its level.
     used = {name for ratio in ratios for name in (*ratio.over, *ratio.under)}
     levels = [
         Level(name, name) for name in features if name not in used and not name.endswith(LOAD)
     ]
-    return InputSpec(half_life_seconds, (*balances, *ratios), tuple(levels))
+    return InputSpec(tuple(half_lives_seconds), (*balances, *ratios), tuple(levels))
 
 
 def scaled(spec: InputSpec, window: WindowSpec, sample: NDArray[np.float32]) -> InputSpec:
     """Give *spec* the centre and spread of its inputs over *sample* (windows, steps, features)."""
-    plain = InputSpec(spec.half_life_seconds, spec.ratios, spec.levels)
-    inputs = Inputs(plain, window)(sample).reshape(-1, len(spec.names)).astype(np.float64)
+    wide = (WIDE,) * len(spec.names)
+    plain = InputSpec(spec.half_lives_seconds, spec.ratios, spec.levels, spread=wide)
+    inputs = Inputs(plain, window)(sample).reshape(-1, len(wide)).astype(np.float64) * WIDE
     spread = inputs.std(axis=0)
     spread[spread < 1e-3] = 1.0  # constant in training: its noise must not be blown up
     return InputSpec(
-        plain.half_life_seconds,
+        plain.half_lives_seconds,
         plain.ratios,
         plain.levels,
         centre=tuple(np.round(inputs.mean(axis=0), 6).tolist()),
@@ -82,6 +93,18 @@ def _ratios(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
             yield Ratio(f"{out}bytes/packets", size, {out + "packets": 1})
 
 
+def _presences(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
+    """Tell whether there is any of something, from 0 to 1; how much hardly matters.
+
+    A link on which nothing comes back is blocked at any load and over any transport.
+    """
+    for out in (here, there):
+        for name, parts in PRESENT.items():
+            found = {out + part: 1.0 for part in parts if out + part in known}
+            if found:
+                yield Ratio(f"{out}any {name}", found, found)
+
+
 def _balances(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
     """Which direction is the busier one, from -1 to 1."""
     for name in BALANCED:
@@ -96,11 +119,16 @@ def _dialogue(out: str, back: str, known: set[str]) -> Iterable[Ratio]:
     """Set requests of one direction beside what comes back from the other."""
     requests = {out + name: 1.0 for name in REQUESTS if out + name in known}
     finals = {back + name: 1.0 for name in FINALS if back + name in known}
+    opened = {out + "tcp_syn": -1.0, back + "tcp_syn": 1.0}
     if not requests or not finals:
         return
     both = requests | finals
     lost = dict.fromkeys(requests, -1.0)
     yield Ratio(f"{out}requests answered", finals | lost, both)
+    if opened.keys() <= known:
+        # Whatever the transport: a SYN asks as a request does, and a SYN comes back.
+        attempts = both | dict.fromkeys(opened, 1.0)
+        yield Ratio(f"{out}attempts answered", finals | lost | opened, attempts)
     if back + "2xx" in known:
         yield Ratio(f"{out}requests succeeded", {back + "2xx": 1.0} | lost, both)
     if back + "1xx" in known:

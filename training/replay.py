@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
             batch = []
             time.sleep(max(0.0, wait))
         start_ms, end_ms = window.start_ms + shift_ms, window.end_ms + shift_ms
-        batch.append(replace(window, start_ms=start_ms, end_ms=end_ms))
+        batch.append(msgspec.structs.replace(window, start_ms=start_ms, end_ms=end_ms))
     yield batch
 
 

@@ -187,8 +187,7 @@ def _scaling(windows: Windows) -> Callable[[Windows], Floats]:
     """Scale logarithms by each feature's mean and deviation here; not observed is the mean."""
     rows = _logs(windows).astype(np.float64).reshape(-1, windows.shape[2])
     mean, deviation = rows.mean(axis=0).filled(0), rows.std(axis=0).filled(0)
-    # A constant feature's deviation is 0, or rounding that must not be blown up.
-    deviation[deviation < 1e-6] = 1
+    deviation[deviation < 1e-6] = np.inf  # constant here (but for rounding), so left out
     return lambda tile: np.ma.filled((_logs(tile) - mean) / deviation, 0)
 
 
@@ -233,11 +232,11 @@ def _best_pair(ratio: Floats, share: Floats, truth: Places) -> tuple[float, floa
     for few, many in product(_cuts(ratio, truth), _cuts(share, truth)):
         places = _sides(ratio, share, few, many) * len(total) + truth
         counts = np.bincount(places, minlength=3 * len(total)).reshape(3, -1)
-        # The label with the largest part of its windows there; of equals, the commonest.
-        meaning = (counts / total + 1e-9 * total).argmax(axis=1)
+        meaning = (counts / total).argmax(axis=1)  # the label with most of its windows there
         hits = np.bincount(meaning, counts[range(3), meaning], len(total))
         claimed = np.bincount(meaning, counts.sum(axis=1), len(total))
         tried.append((float(np.mean(2 * hits / (claimed + total))), few, many, meaning))
+    # Of equals the first, so that a threshold that isn't needed has everything on one side.
     return max(tried, key=lambda found: found[0])[1:]
 
 

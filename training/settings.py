@@ -16,8 +16,10 @@ class Settings:
     tail_seconds: float = 3.0  # a window's label is that of its last seconds
     superpose: bool = True  # add two-way traffic made of what both ends of a link saw
     load_span: float = 8.0  # scale counters of half of the windows by 1/8 to 8; 1 = never
-    half_life_seconds: float = 2.0  # of the smoothing of the inputs
+    drop: float = 0.3  # share of a window's inputs that are hidden while learning
+    half_lives_seconds: tuple[float, ...] = (2.0, 10.0)  # of the smoothing of the inputs
     units: tuple[int, ...] = (64,)  # of each LSTM layer
+    statistics: bool = True  # the embedding also sees each input's mean, maximum and minimum
     embedding: int = 8
     loss: str = "triplet"
     margin: float = 0.5

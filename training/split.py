@@ -41,11 +41,11 @@ def split_runs(
     """Part links into those to learn from and those of about *share* of the runs.
 
     Raises:
-        CaptureError: if *share* is not between 0 and 1, or there are too few runs to part.
+        CaptureError: if *share* is not above 0 and at most a half, or there are too few runs.
     """
-    if not 0 < share < 1:
-        raise CaptureError(f"a validation share of {share} leaves nothing on one side")
-    dealt = folds(links, max(2, round(1 / share)), seed)
+    if not 0 < share <= 0.5:
+        raise CaptureError(f"a validation share of {share} is not above 0 and at most a half")
+    dealt = folds(links, round(1 / share), seed)
     sizes = Counter(dealt.values())
     if len(sizes) < 2:
         raise CaptureError(

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from detector import __version__
@@ -24,7 +23,7 @@ from detector.capture import (
 )
 from detector.encoder import Encoder
 from detector.inputs import Inputs
-from detector.keras_engine import KerasEngine, get_weights
+from detector.keras_engine import KerasEngine, get_weights, keras
 from detector.window import WindowSpec
 
 from .augment import superposed
@@ -38,6 +37,7 @@ SPARSE = 0.05  # a feature that more of the rows lack is optional
 SCALING_WINDOWS = 4000
 MEDOID_WINDOWS = 600  # of each label, to choose its anchor from
 GOLDEN = 8
+WARM_UP = 4  # epochs, before which none is kept as the best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,14 @@ class Data:
     recorded: LabelledWindows  # what was really recorded of it, windows of one label throughout
     validation: LabelledWindows
     captures: dict[str, str]  # file name to SHA-256
+
+    def __post_init__(self) -> None:
+        labels = {*self.learning.labels, *self.validation.labels}
+        if bare := sorted(labels - set(self.recorded.labels)):
+            raise CaptureError(
+                f"the runs to learn from have no window of {bare[0]!r} throughout, to be its "
+                "anchor: record more runs of it, or choose fewer steps"
+            )
 
 
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, epochs, what was measured
@@ -62,13 +70,16 @@ def train(paths: Sequence[Path], settings: Settings, progress: Progress) -> Bund
     """
     keras.utils.set_random_seed(settings.seed)
     data = read(paths, settings)
+    given = find_anchors(data.recorded, settings.anchors)  # an error now, not after the training
     inputs = _inputs(data, settings)
-    architecture = Architecture(inputs.count, settings.units, settings.embedding)
+    architecture = Architecture(
+        inputs.count, settings.units, settings.embedding, settings.statistics
+    )
     model, history = fit(data, inputs, architecture, settings, progress)
     weights = get_weights(model)
     engine = KerasEngine(architecture, weights, data.spec.steps)
     encoder = Encoder(inputs, engine, architecture.embedding)
-    chosen = choose_anchors(data.recorded, encoder, settings.anchors)
+    chosen = choose_anchors(data.recorded, encoder, given)
     golden = data.recorded.cut(np.linspace(0, len(data.recorded) - 1, GOLDEN).astype(int))
     anchors = [_anchor(data.recorded, place) for place in chosen]
     windows = data.recorded.cut(np.array(chosen))
@@ -104,7 +115,7 @@ def train(paths: Sequence[Path], settings: Settings, progress: Progress) -> Bund
 def read(paths: Sequence[Path], settings: Settings) -> Data:
     """Read captures and part their runs into those to learn from and those to validate on."""
     table = read_table(paths)
-    features = settings.features or features_of(table)
+    features = tuple(dict.fromkeys(settings.features)) or features_of(table)
     everywhere = links_of(table, features, settings.step_ms)
     links = [link for link in everywhere if _is_wanted(link, settings)]
     if not links:
@@ -120,7 +131,9 @@ def read(paths: Sequence[Path], settings: Settings) -> Data:
         learning=_windows([*learning, *more], spec, tail, "learn from"),
         recorded=LabelledWindows(learning, spec, tail=spec.steps),
         validation=_windows(validation, spec, tail, "validate on"),
-        captures={file.name: _hash(file) for path in paths for file in files_of(path)},
+        captures=dict(
+            sorted((file.name, _hash(file)) for path in paths for file in files_of(path))
+        ),
     )
 
 
@@ -146,6 +159,7 @@ def fit(
         batches=settings.batches,
         seed=settings.seed,
         load_span=settings.load_span,
+        drop=settings.drop,
     )
     held_back = Triplets(
         data.validation, inputs, batch=512, batches=2, seed=settings.seed + 1, fresh=False
@@ -154,7 +168,7 @@ def fit(
         on_epoch_end=lambda epoch, logs: progress(epoch + 1, settings.epochs, dict(logs))
     )
     stop = keras.callbacks.EarlyStopping(
-        patience=settings.patience, restore_best_weights=True, start_from_epoch=4
+        patience=settings.patience, restore_best_weights=True, start_from_epoch=WARM_UP
     )
     history = model.fit(
         triplets,
@@ -166,19 +180,28 @@ def fit(
     return encoder, history.history
 
 
-def choose_anchors(
-    windows: LabelledWindows, encoder: Encoder, given: Mapping[str, str]
-) -> list[int]:
-    """Choose one reference window for each label: the one *given* as LINK@START_MS, or the medoid.
+def find_anchors(windows: LabelledWindows, given: Mapping[str, str]) -> dict[str, int]:
+    """Find the reference windows that are *given* as LINK@START_MS, by label.
 
-    The medoid is the window that is nearest to all others of its label, so neither an odd one
-    nor an average that never happened.
+    Raises:
+        CaptureError: if there is no such label, or no window of it there.
     """
     unknown = sorted(set(given) - set(windows.labels))
     if unknown:
         raise CaptureError(f"an anchor is given for {unknown[0]!r}, a label without a window")
+    return {label: _find(windows, label, where) for label, where in given.items()}
+
+
+def choose_anchors(
+    windows: LabelledWindows, encoder: Encoder, given: Mapping[str, int]
+) -> list[int]:
+    """Choose one reference window for each label: the one *given*, or the medoid.
+
+    The medoid is the window that is nearest to all others of its label, so neither an odd one
+    nor an average that never happened.
+    """
     return [
-        _find(windows, label, given[label]) if label in given else _medoid(windows, label, encoder)
+        given[label] if label in given else _medoid(windows, label, encoder)
         for label in sorted(set(windows.labels))
     ]
 
@@ -220,14 +243,25 @@ def _scores(
     losses = history["val_loss"]
     return {
         "epochs": float(len(losses)),
-        "validation_loss": round(min(losses), 5),
+        # Of the weights that were kept: the best after the warm-up, else the last.
+        "validation_loss": round(min(losses[WARM_UP:] or losses[-1:]), 5),
         "validation_accuracy": round(float(np.mean(found == truth)), 4),
     }
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
     """Give the settings as the manifest keeps them; what it has elsewhere is left out."""
-    known = {"steps", "step_ms", "features", "links", "anchors", "units", "embedding", "seed"}
+    known = {
+        "steps",
+        "step_ms",
+        "features",
+        "links",
+        "anchors",
+        "units",
+        "embedding",
+        "seed",
+        "half_lives_seconds",
+    }
     kept = {name: value for name, value in asdict(settings).items() if name not in known}
     return kept | {"leave_out": ",".join(settings.leave_out)}
 
@@ -256,7 +290,9 @@ def _inputs(data: Data, settings: Settings) -> Inputs:
     rng = np.random.default_rng(settings.seed)
     count = min(SCALING_WINDOWS, len(data.learning))
     sample = data.learning.cut(rng.choice(len(data.learning), count, replace=False))
-    spec = input_spec(data.spec.features, settings.half_life_seconds)
+    spec = input_spec(data.spec.features, settings.half_lives_seconds)
+    if not spec.names:
+        raise CaptureError(f"no input can be made of {', '.join(data.spec.features)}")
     return Inputs(scaled(spec, data.spec, sample), data.spec)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import LinkCapture, is_count
 from detector.inputs import Inputs
+from detector.keras_engine import keras
 from detector.window import WindowSpec
 
 from .augment import load_scaled
@@ -119,6 +119,7 @@ class Triplets(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int,
         fresh: bool = True,
         load_span: float = 1.0,
+        drop: float = 0.0,
         **keras_options: Any,
     ) -> None:
         super().__init__(**keras_options)
@@ -127,10 +128,11 @@ class Triplets(keras.utils.PyDataset):  # type: ignore[misc]
         self._fresh = fresh  # other triplets in each epoch; validation keeps to the same
         self._epoch = 0
         self._load_span = load_span  # counters of half of the windows times or by up to this
+        self._drop = drop  # share of a window's inputs that are hidden
         self._counts = np.array([is_count(name) for name in windows.spec.features])
         names, label = np.unique(windows.labels.astype(str), return_inverse=True)
         if len(names) < 2:
-            raise ValueError(f"triplets need two labels, these windows have {list(names)}")
+            raise ValueError(f"triplets need two labels, these windows have {names.tolist()}")
         _, run = np.unique(windows.runs.astype(str), return_inverse=True)
         self._groups = _Groups(label, run)
 
@@ -145,6 +147,9 @@ class Triplets(keras.utils.PyDataset):  # type: ignore[misc]
         if self._load_span > 1:
             windows = load_scaled(windows, self._counts, self._load_span, rng)
         inputs = self._inputs(windows)
+        if self._drop:
+            # 0 is an input's mean: the encoder must not lean on a single one.
+            inputs *= rng.random((len(inputs), 1, inputs.shape[2]), np.float32) >= self._drop
         # Keras wants a truth; a triplet carries its own.
         return tuple(np.split(inputs, 3)), np.zeros((self._batch, 1), np.float32)
 

@@ -124,7 +124,7 @@ class Broker(ABC):
     def create_topic(
         self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
     ) -> None:
-        """Create a topic and return once each partition has a leader.
+        """Create a topic, past the proxy, and return once each partition has a leader.
 
         Raises:
             kafka.errors.TopicAlreadyExistsError: names are shared by all tests of a broker.
@@ -224,4 +224,4 @@ def needs(broker: Broker, *features: str) -> None:
     for feature in features:
         meaning = FEATURES[feature]  # a misspelt one is an error on every broker
         if feature in broker.cannot:
-            pytest.skip(f"{broker.name} cannot do this test's part: {meaning}")
+            pytest.skip(f"{broker.name} cannot do: {meaning}")

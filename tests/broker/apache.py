@@ -111,12 +111,14 @@ def jars() -> Path:
     complete = BUILD / f"kafka-{version}-{digest}"
     BUILD.mkdir(exist_ok=True)
     with (BUILD / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go by closing, and so by any end of the process
+        # Let go once nobody has the file open: neither we nor the Maven that we leave if killed.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
-            partial = complete.with_suffix(".partial")
+            partial = complete.with_name(complete.name + ".partial")
             shutil.rmtree(partial, ignore_errors=True)
             copy = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-            _run([_tool("mvn"), "-q", "-B", "-f", str(POM), *copy, f"-DoutputDirectory={partial}"])
+            maven = [_tool("mvn"), "-q", "-B", "-f", str(POM), *copy]
+            _run([*maven, f"-DoutputDirectory={partial}"], keep_open=lock.fileno())
             partial.rename(complete)
     return complete
 
@@ -128,10 +130,17 @@ def _tool(name: str) -> str:
     return path
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], keep_open: int | None = None) -> None:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        pass_fds=[] if keep_open is None else [keep_open],
+        check=False,
     )
     if done.returncode:
-        output = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
+        output = "\n".join(done.stdout.splitlines()[-30:])
         raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{output}")

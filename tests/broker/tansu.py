@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
+
+from kafka.errors import TopicAlreadyExistsError
 
 from tests.broker import Broker
 
@@ -33,6 +37,27 @@ class TansuBroker(Broker):
             "topic-config",
         }
     )
+
+    def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a topic past the proxy, which a client could not.
+
+        Raises:
+            kafka.errors.TopicAlreadyExistsError: names are shared by all tests of a broker.
+        """
+        home = self.home
+        if not home:
+            raise RuntimeError("Tansu does not run")
+        command = [str(_binary(home)), "topic", "create", name, f"--partitions={partitions}"]
+        command += [f"--broker=tcp://127.0.0.1:{self.port}"]
+        command += [f"--config={key}={value}" for key, value in (config or {}).items()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        output = done.stdout + done.stderr
+        if "already exists" in output:
+            raise TopicAlreadyExistsError(name)
+        if done.returncode:
+            raise RuntimeError(f"Tansu did not create topic {name!r}:\n{output}")
 
     def _command(self, home: Path) -> list[str]:
         return [

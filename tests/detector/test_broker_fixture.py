@@ -1,44 +1,17 @@
 """The test broker and the proxy do what other tests build on."""
 
 import os
-import shutil
 import socket
-import socketserver
-import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
 from tests.broker import Broker, needs, open_broker
-from tests.broker.proxy import Proxy, free_port
-
-
-class WebServer(Broker):
-    """No broker, but a child process that is up at once, to test what all brokers share."""
-
-    name = "Web server"
-
-    def _command(self, home: Path) -> list[str]:
-        return [sys.executable, "-m", "http.server", str(self.port), "--bind", "127.0.0.1"]
-
-    def _answers(self) -> bool:
-        return True
-
-
-class Broken(WebServer):
-    """A child process that ends at once."""
-
-    name = "Broken"
-
-    def _command(self, home: Path) -> list[str]:
-        return [sys.executable, "-c", "raise SystemExit('the disk is full')"]
+from tests.broker.proxy import Proxy
 
 
 class Member:
@@ -90,7 +63,13 @@ def read(broker: Broker, topic: str) -> list[bytes]:
     consumer = KafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(topic, 0)])
     values: list[bytes] = []
-    until(lambda: bool(values.extend(r.value for b in consumer.poll(200).values() for r in b)) or bool(values))
+
+    def some_came() -> bool:
+        for records in consumer.poll(200).values():
+            values.extend(record.value for record in records)
+        return bool(values)
+
+    until(some_came)
     consumer.close()
     return values
 
@@ -103,50 +82,25 @@ def is_listening(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
+    """Give a proxy for the broker of this module."""
     with Proxy() as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def broker(proxy: Proxy) -> Iterator[Broker]:
+def running(proxy: Proxy) -> Iterator[Broker]:
+    """Give the broker of this module, behind the proxy."""
     with open_broker(proxy) as broker:
         yield broker
 
 
 @pytest.fixture
-def echo() -> Iterator[int]:
-    """The port of a server that sends everything back."""
-
-    class Echo(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            while data := self.request.recv(65536):
-                self.request.sendall(data)
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Resets are what these tests make."""
-
-    with Server(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def line(echo: int) -> Iterator[tuple[Proxy, socket.socket]]:
-    """A proxy in front of the echo, and a connection through it that has been used."""
-    with (
-        Proxy(echo) as proxy,
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client,
-    ):
-        client.sendall(b"hello")
-        assert client.recv(5) == b"hello"
-        yield proxy, client
+def broker(running: Broker, proxy: Proxy) -> Iterator[Broker]:
+    """Give that broker to a test that may harm it, and heal it afterwards."""
+    yield running
+    proxy.resume()
+    running.start()
+    running.resume()
 
 
 def test_a_broker_lives_a_whole_life_and_leaves_nothing_behind() -> None:
@@ -210,6 +164,20 @@ def test_a_record_sent_during_a_fault_arrives_after_it(
     assert read(broker, topic) == [b"before", b"during"]
 
 
+def test_topics_are_made_past_the_proxy_and_only_once(broker: Broker, proxy: Proxy) -> None:
+    """A test can prepare a topic during a fault, and learns when two tests share a name."""
+    proxy.cut()
+
+    broker.create_topic("once", 3, {"cleanup.policy": "compact"})
+    with pytest.raises(TopicAlreadyExistsError):
+        broker.create_topic("once")
+    proxy.resume()
+
+    with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+        topic = admin.describe_topics(["once"])[0]
+    assert len(topic["partitions"]) == 3
+
+
 def test_records_outlive_a_crash(broker: Broker) -> None:
     """A test of a broker's crash is about the client only if the broker itself loses nothing."""
     needs(broker, "restart-keeps-data")
@@ -235,69 +203,3 @@ def test_the_direct_way_is_open_while_the_proxy_is_cut(broker: Broker, proxy: Pr
     proxy.resume()
 
     assert where.offset == 0
-
-
-def test_a_broker_that_ends_while_it_starts_says_why() -> None:
-    """Without its log, a broker that fails on another machine cannot be put right."""
-    broker = Broken()
-
-    with pytest.raises(RuntimeError, match="Broken ended while it started.*\nthe disk is full"):
-        broker.start()
-
-    assert broker.home is None
-
-
-def test_a_paused_process_answers_again_only_when_resumed() -> None:
-    """Stopping in time matters: a signal that takes effect later makes flaky tests."""
-    with WebServer() as server, socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.settimeout(0.3)
-
-        server.pause()
-        client.sendall(b"GET /log HTTP/1.0\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-        server.resume()
-        client.settimeout(20)
-
-        assert client.recv(4) == b"HTTP"
-
-
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not on the PATH")
-def test_a_killed_test_run_takes_its_broker_along(tmp_path: Path) -> None:
-    """A run that CI kills must not leave a broker on the machine."""
-    code = (
-        "import os; from tests.detector.test_broker_fixture import WebServer; server = WebServer()"
-        "; server.start(); print(server.port, flush=True); os.kill(os.getpid(), 9)"
-    )
-    root = Path(__file__).parents[2]
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
-
-    run = [sys.executable, "-c", code]
-    out = subprocess.run(run, cwd=root, env=environ, stdout=subprocess.PIPE, check=False).stdout
-
-    assert int(out) > 0
-    until(lambda: not is_listening(int(out)))
-
-
-def test_a_forced_broker_that_cannot_be_had_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CI must not pass because it silently tested less."""
-    monkeypatch.setenv("ANCHORWATCH_TEST_BROKER", "apache")
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(RuntimeError, match="Apache Kafka needs java"):
-        open_broker()
-
-
-def test_a_test_that_needs_more_skips_and_says_what() -> None:
-    """Who reads the skips must see what was not tested; a misspelt need must not hide a test."""
-
-    class Poor(WebServer):
-        cannot = frozenset({"direct"})
-
-    with pytest.raises(pytest.skip.Exception, match="a listener of its own"):
-        needs(Poor(), "direct")
-    needs(WebServer(), "direct")
-    with pytest.raises(KeyError):
-        needs(WebServer(), "dierct")

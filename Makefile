@@ -1,0 +1,42 @@
+# The two commands of the README, and what they need. Nothing is installed outside .venv and build.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test format lock clean
+
+# Trains on all runs but the five in which faults come and go, then watches those five, and the
+# runs that it learnt from beside them, with the real daemon.
+demo: $(VENV)/installed
+	$(BIN)/anchorwatch train training/captures --links '*/access' --leave-out 'd0[1-5]_*' \
+		--out build/demo-bundle --replace
+	$(BIN)/anchorwatchd --config deploy/demo.toml
+
+# Everything that CI checks.
+test: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "anchorwatch needs Python 3.11 to 3.13; say which: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Pins every package with its hashes; names no package host. Needs uv.
+lock:
+	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,38 @@
+"""Fixtures that more than one test module needs; what needs no clean-up is in fakes.py."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from detector.bundle import Bundle
+from detector.encoder import Encoder, open_encoder
+from detector.service import Service
+from tests.fakes import make_bundle, make_service
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory of a small bundle; for reading only."""
+    path = tmp_path_factory.mktemp("bundles") / "small"
+    make_bundle(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Give a small bundle as it loads."""
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "loaded")
+
+
+@pytest.fixture(scope="session")
+def encoder(bundle: Bundle) -> Encoder:
+    """Give the encoder of `bundle`, on the engine that every machine has."""
+    return open_encoder(bundle, "onnxruntime", threads=1)
+
+
+@pytest.fixture(name="make_service")
+def make_service_of_the_bundle(bundle: Bundle, encoder: Encoder) -> Callable[..., Service]:
+    """Make services on `bundle` and `encoder`, from a source, sinks and whatever is to differ."""
+    return partial(make_service, bundle, encoder)

@@ -1,0 +1,98 @@
+"""Anchors: the matrix form gives what two nested loops give, at any size."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.anchors import AnchorSet
+
+
+def plain_distances(points, labels, embedding):
+    """Give one embedding's distance to the nearest anchor of each label, by plain loops."""
+    by_label = dict.fromkeys(sorted(set(labels)), math.inf)
+    for point, label in zip(points, labels, strict=True):
+        total = sum((float(a) - float(b)) ** 2 for a, b in zip(point, embedding, strict=True))
+        by_label[label] = min(by_label[label], math.sqrt(total))
+    return by_label
+
+
+def check_against_loops(points, labels, embeddings):
+    """Hold every number of a classification against the plain loops."""
+    found = AnchorSet(points, labels).classify(embeddings)
+
+    for row, embedding in enumerate(embeddings):
+        by_label = plain_distances(points, labels, embedding)
+        nearest, *others = sorted(by_label.values())
+        anchor = found.anchor[row]
+        own = plain_distances(points[[anchor]], [labels[anchor]], embedding)[labels[anchor]]
+        assert found.distances[row] == pytest.approx(list(by_label.values()), abs=1e-3)
+        assert own == pytest.approx(nearest, abs=1e-3)
+        assert list(by_label)[found.label[row]] == labels[anchor]
+        assert found.margin[row] == pytest.approx(others[0] - nearest if others else 0, abs=2e-3)
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=12),
+    st.integers(0, 6),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)
+def test_classifying_agrees_with_the_plain_loop(labels, batch, size, seed):
+    """Every verdict stands on this comparison."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((len(labels), size), np.float32)
+
+    check_against_loops(points, labels, rng.random((batch, size), np.float32))
+
+
+def test_nearly_fifteen_hundred_anchors_are_compared_at_once():
+    """An operator who enrols incidents for years ends up with as many."""
+    rng = np.random.default_rng(0)
+    labels = [f"fault-{number}" for number in rng.integers(0, 70, 1491)]
+    points = rng.random((1491, 16), np.float32)
+
+    check_against_loops(points, labels, rng.random((5, 16), np.float32))
+
+
+def test_an_anchor_is_at_no_distance_from_itself():
+    """Rounding must not make a root of less than nothing, which is NaN."""
+    points = np.random.default_rng(1).random((200, 8), np.float32)
+    labels = [f"{number:03}" for number in range(200)]
+
+    found = AnchorSet(points, labels).classify(points)
+
+    assert found.anchor.tolist() == list(range(200))
+    assert np.diag(found.distances).max() < 1e-3
+
+
+def test_the_order_in_which_anchors_are_given_does_not_matter():
+    """Enrolling one more incident must not rename what was named before."""
+    rng = np.random.default_rng(2)
+    points, queries = rng.random((30, 4), np.float32), rng.random((50, 4), np.float32)
+    labels = [("normal", "blocked", "limited")[number % 3] for number in range(30)]
+    order = rng.permutation(30)
+
+    found = AnchorSet(points, labels).classify(queries)
+    other = AnchorSet(points[order], [labels[place] for place in order]).classify(queries)
+
+    assert (found.label == other.label).all()
+    assert (found.anchor == order[other.anchor]).all()
+
+
+def test_with_one_label_there_is_no_runner_up():
+    """A bundle that knows only what is normal is no reason to fail."""
+    found = AnchorSet(np.eye(2, dtype=np.float32), ["normal", "normal"]).classify(
+        np.ones((3, 2), np.float32)
+    )
+
+    assert found.margin.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("labels", [[], ["normal"], ["normal"] * 3])
+def test_each_anchor_needs_its_label(labels):
+    """Labels that slipped by one would name every fault by its neighbour."""
+    with pytest.raises(ValueError, match="2 anchors but"):
+        AnchorSet(np.eye(2, dtype=np.float32), labels)

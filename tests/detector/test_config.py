@@ -1,0 +1,160 @@
+"""Settings: read once, laid over by the environment, and strict about names."""
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.config import PREFIX, ConfigError, Settings, load
+
+NEEDED = {f"{PREFIX}BUNDLE": "b"}
+
+
+def load_text(tmp_path, text, **environ):
+    """Load settings from a file with this text."""
+    file = tmp_path / "anchorwatch.toml"
+    file.write_text(text)
+    return load(file, {f"{PREFIX}{name}": value for name, value in environ.items()})
+
+
+def load_environ(**environ):
+    """Load settings from the environment alone."""
+    return load(None, NEEDED | {f"{PREFIX}{name}": value for name, value in environ.items()})
+
+
+def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path):
+    """Most files hold three lines."""
+    settings = load_text(
+        tmp_path, 'bundle = "b"\nsinks = ["kafka", "terminal"]\n[state]\nagree = 4\nof = 6\n'
+    )
+
+    assert (settings.bundle, settings.sinks) == ("b", ("kafka", "terminal"))
+    assert (settings.state.agree, settings.state.of) == (4, 6)
+    assert msgspec.structs.replace(
+        settings, bundle="", sinks=(), state=Settings(bundle="").state
+    ) == (Settings(bundle="", sinks=()))
+
+
+def test_the_environment_is_laid_over_the_file(tmp_path):
+    """A container gets one image with one file, and what differs from its environment."""
+    text = 'bundle = "b"\n[state]\nagree = 4\nof = 6\n'
+
+    settings = load_text(tmp_path, text, STATE__AGREE="5", HTTP__PORT="0", KAFKA__GROUP="night")
+
+    assert (settings.state.agree, settings.state.of) == (5, 6)
+    assert (settings.http.port, settings.kafka.group) == (0, "night")
+
+
+def test_other_variables_are_none_of_ours():
+    """Kubernetes sets ANCHORWATCH_PORT beside a Service of that name."""
+    settings = load(None, NEEDED | {"ANCHORWATCH_PORT": "tcp://10.0.0.1:80", "PATH": "/bin"})
+
+    assert settings == Settings(bundle="b")
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"), [("a", ("a",)), ("a,b c,d", ("a", "b c", "d")), ("", ()), (",a,", ("a",))]
+)
+def test_lists_are_written_with_commas_in_the_environment(text, paths):
+    """An empty variable is an empty list, and not the current directory."""
+    assert load_environ(CAPTURES__PATHS=text).captures.paths == paths
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"KAKFA__TOPIC": "x"}, "unknown field `kakfa`"),
+        ({"KAFKA__TOPIK": "x"}, "unknown field `topik` - at `$.kafka`"),
+        ({"": "x"}, "unknown field ``"),
+        ({"KAFKA": "x"}, "Expected `object`, got `str` - at `$.kafka`"),
+        ({"BUNDLE__PATH": "x"}, "'bundle' is not a table"),
+        ({"SOURCE": "carrier pigeon"}, "Invalid enum value 'carrier pigeon'"),
+        ({"SINKS": "kafka,pigeon"}, "Invalid enum value 'pigeon'"),
+        ({"SINKS": ""}, "name at least one"),
+        ({"ENGINE__NAME": "pytorch"}, "Invalid enum value 'pytorch'"),
+        ({"ENGINE__THREADS": "-1"}, ">= 0"),
+        ({"LOG__LEVEL": "loud"}, "Invalid enum value 'loud'"),
+        ({"HTTP__PORT": "65536"}, "<= 65535"),
+        ({"HTTP__PORT": "http"}, "Expected `int`"),
+        ({"HTTP__MAX_LINKS": "0"}, ">= 1"),
+        ({"HTTP__STALLED_SECONDS": "0"}, "> 0"),
+        ({"BATCH__WINDOWS": "0"}, ">= 1"),
+        ({"BATCH__WAIT_SECONDS": "-0.1"}, ">= 0"),
+        ({"CAPTURES__SPEED": "0"}, "> 0"),
+        ({"CAPTURES__HOP_SECONDS": "nan"}, "> 0"),
+        ({"CAPTURES__HOP_SECONDS": "inf"}, "<= 1000000000"),
+        ({"STATE__RESTART_SECONDS": "inf"}, "<= 1000000000"),
+        ({"STATE__FORGET_SECONDS": "0"}, "> 0"),
+        ({"KAFKA__SESSION_SECONDS": "inf"}, "<= 86400"),
+        ({"KAFKA__DELIVERY_SECONDS": "0.5"}, ">= 1"),
+    ],
+)
+def test_a_setting_that_can_not_be_used_is_named(environ, why):
+    """A misspelt setting that is passed over is found when the link is already down."""
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        load_environ(**environ)
+
+
+@pytest.mark.parametrize(
+    ("agree", "of", "fits"),
+    [(1, 1, True), (3, 5, True), (2, 3, True), (5, 5, True), (2, 4, False), (6, 5, False)],
+)
+def test_more_than_half_of_the_windows_have_to_agree(agree, of, fits):
+    """A rule by which a link could be in two states at once is refused before it runs."""
+    environ = {"STATE__AGREE": str(agree), "STATE__OF": str(of)}
+
+    if fits:
+        assert load_environ(**environ).state.agree == agree
+    else:
+        with pytest.raises(ConfigError, match=rf"\[state\] agree = {agree} of = {of}"):
+            load_environ(**environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("bundle = ", "not TOML"),
+        ("[state\n", "not TOML"),
+        ("", "missing required field `bundle`"),
+        ("bundle = 7", "Expected `str`, got `int`"),
+        ('bundle = "b"\n[http]\nport = "x"', "$.http.port"),
+        ('bundle = "b"\nhttp = 7', "$.http"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_named(tmp_path, text, why):
+    """Whoever has three of them has to know which."""
+    with pytest.raises(ConfigError, match=re.escape(why)) as caught:
+        load_text(tmp_path, text)
+
+    assert str(caught.value).startswith(str(tmp_path / "anchorwatch.toml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_is_no_text_is_named(tmp_path):
+    """The usual mistake is a wrong path in a unit file."""
+    (tmp_path / "latin.toml").write_bytes(b'bundle = "\xe9"')
+
+    with pytest.raises(ConfigError, match=r"gone\.toml: No such file"):
+        load(tmp_path / "gone.toml", {})
+    with pytest.raises(ConfigError, match=r"latin\.toml: not TOML"):
+        load(tmp_path / "latin.toml", {})
+
+
+NAMES = st.sampled_from(["KAFKA", "STATE", "BUNDLE", "SINKS", "AGREE", "PORT", ""]) | st.text(
+    max_size=4
+)
+
+
+@given(
+    st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("__".join), st.text(max_size=8))
+)
+def test_any_environment_gives_settings_or_a_config_error(environ):
+    """A traceback is no way to say that a variable is misspelt."""
+    try:
+        settings = load_environ(**environ)
+    except ConfigError as error:
+        assert str(error)
+    else:
+        assert isinstance(settings, Settings)

@@ -1,0 +1,56 @@
+"""The ONNX Runtime engine gives what the textbook gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detector.architecture import Architecture
+from detector.onnx_engine import OnnxEngine
+from tests.fakes import make_weights, plain_embed
+
+
+@pytest.mark.parametrize("units", [(1,), (8,), (8, 5), (4, 6, 3)])
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("statistics", [False, True])
+def test_it_embeds_as_the_textbook_does(units, steps, statistics):
+    """The weights were found by Keras; a gate in the wrong place would still give numbers."""
+    architecture = Architecture(inputs=3, units=units, embedding=2, statistics=statistics)
+    weights = make_weights(architecture, seed=len(units))
+    inputs = np.random.default_rng(0).normal(0, 2, (9, steps, 3)).astype(np.float32)
+
+    answer = OnnxEngine(architecture, weights, steps, 1).embed(inputs)
+
+    assert answer.dtype == np.float32
+    np.testing.assert_allclose(answer, plain_embed(architecture, weights, inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 31, 63, 64])
+def test_every_size_of_batch_is_embedded(batch):
+    """A quiet night sends one window at a time."""
+    architecture = Architecture(inputs=3, units=(8,), embedding=2)
+    weights = make_weights(architecture)
+    engine = OnnxEngine(architecture, weights, 4, 1)
+    inputs = np.random.default_rng(batch).normal(0, 2, (batch, 4, 3)).astype(np.float32)
+
+    engine.warm_up(4, 3)
+    answer = engine.embed(inputs)
+
+    np.testing.assert_allclose(answer, plain_embed(architecture, weights, inputs), atol=1e-5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_it_runs_on_as_many_threads_as_it_is_told():
+    """Whoever shares a machine with the daemon decides how much of it that takes."""
+    architecture = Architecture(inputs=3, units=(8,), embedding=2)
+    weights = make_weights(architecture)
+    threads = Path("/proc/self/task")
+    before = len(list(threads.iterdir()))
+
+    engines = []
+    more = []
+    for wanted in (1, 4):
+        engines.append(OnnxEngine(architecture, weights, 4, wanted))
+        more.append(len(list(threads.iterdir())) - before)
+
+    assert more == [0, 3]

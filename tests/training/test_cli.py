@@ -1,0 +1,362 @@
+"""The tool: help at once, errors in one line with the right exit code, and the whole way."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from detector.bundle import load, save
+from tests.training.captures import LEFT_OUT, TINY, make_table, tiny_training, write
+from training.cli import main
+
+HEAVY = {
+    "aeon",
+    "kafka",
+    "keras",
+    "matplotlib",
+    "onnxruntime",
+    "pandas",
+    "rich",
+    "sklearn",
+    "tensorflow",
+}
+PROGRAM = "import sys; from training.cli import main; main(prog_name='anchorwatch')"
+LISTING = f"""
+import sys
+from training.cli import main
+try:
+    main(sys.argv[1:], prog_name="anchorwatch")
+finally:
+    print(sorted({HEAVY!r} & {{*sys.modules}}), file=sys.stderr)
+"""
+
+
+def call(*arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def start(code, *arguments):
+    """Run a command in a process of its own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def failure(done, code):
+    """Give the one line with which a command failed."""
+    assert done.exit_code == code, done.output
+    assert isinstance(done.exception, SystemExit)  # and no other, which would be a traceback
+    assert done.stdout == ""
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("anchorwatch: "))
+    assert done.stderr.endswith(line + "\n")
+    return line
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """Write the tiny capture."""
+    return write(make_table(), tmp_path)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Save the tiny training's bundle."""
+    save(tiny_training()[0], tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+TINY_OPTIONS = [
+    f"--steps={TINY.steps}",
+    *(f"--leave-out={run}" for run in TINY.leave_out),
+    f"--validation-share={TINY.validation_share}",
+    *(f"--units={units}" for units in TINY.units),
+    f"--embedding={TINY.embedding}",
+    f"--batch={TINY.batch}",
+    f"--batches={TINY.batches}",
+    f"--epochs={TINY.epochs}",
+]
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["replay"]])
+def test_help_answers_at_once(command):
+    """Who asks how to call a command doesn't wait seconds for TensorFlow."""
+    done = start(LISTING, *command, "--help")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: anchorwatch")
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "replay"])
+def test_help_tells_every_option_with_its_default(command):
+    """An option without a word of help is found by nobody."""
+    done = call(command, "--help")
+
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option":
+            assert parameter.opts[-1] in done.stdout
+            assert parameter.help
+    assert "[default: " in done.stdout
+
+
+def test_the_whole_way_from_captures_to_verdicts(tmp_path, capture, bundle):
+    """Train, evaluate, replay: the three commands of the first hour, as somebody types them."""
+    out, verdicts = tmp_path / "trained", tmp_path / "verdicts"
+
+    trained = start(PROGRAM, "train", capture, "--out", out, *TINY_OPTIONS)
+    judged = call("evaluate", out, capture, "--json")
+    replayed = start(LISTING, "replay", out, capture, "--verdicts", verdicts)
+
+    assert trained.returncode == 0, trained.stderr
+    lines = trained.stderr.splitlines()
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]  # and nothing of TensorFlow's
+    loaded = load(out)
+    assert trained.stdout.startswith(f"{out}: bundle {loaded.id}; epochs 2, validation_loss 0.")
+    # Another process, the same captures and seed: the same bytes in every file.
+    files = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert files == {file.name: file.read_bytes() for file in bundle.iterdir()}
+
+    assert judged.exit_code == 0, judged.output
+    report = json.loads(judged.stdout)
+    assert report["bundle"] == loaded.id
+    assert report["runs"] == [*LEFT_OUT]
+    assert report["scores"]["encoder"]["macro_f1"] > 0.5
+    names = ["encoder", "nearest", "logistic", "MiniRocket"]
+    assert [name.split()[0] for name in report["scores"]] == names
+    assert "SIP lacks" in report["unavailable"]["answer-ratio rule"]
+    assert judged.stderr.splitlines()[0] == "judging: encoder"
+
+    assert replayed.returncode == 0, replayed.stderr
+    assert replayed.stderr.startswith("816 verdicts\n")
+    assert "tensorflow" not in replayed.stderr
+    assert len(verdicts.read_bytes().splitlines()) == 816 == 16 * 51
+
+
+def test_evaluate_prints_a_table_for_people(bundle, capture):
+    """What is printed is what one reads first."""
+    done = call("evaluate", bundle, capture, "--agree", 1, "--of", 1)
+
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"bundle {load(bundle).id}, judged on 2 runs")
+    assert "MiniRocket + ridge" in done.stdout
+
+
+def test_verdicts_can_go_to_stdout(bundle, capture):
+    """They go through a pipe into jq, and the count must not be among them."""
+    done = call("replay", bundle, capture, "--verdicts", "-", "--links", "r1/*", "--hop", 5)
+
+    assert done.exit_code == 0, done.output
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(verdicts) == 2 * 11
+    assert done.stderr == "22 verdicts\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--steps=0"],
+        ["--step-ms=0"],
+        ["--tail-seconds=-1"],
+        ["--half-life=-1"],
+        ["--units=0"],
+        ["--units=5000"],
+        ["--embedding=0"],
+        ["--margin=0"],
+        ["--learning-rate=-0.1"],
+        ["--batch=0"],
+        ["--batches=0"],
+        ["--epochs=0"],
+        ["--patience=0"],
+        ["--validation-share=0"],
+        ["--validation-share=0.6"],
+        ["--seed=-1"],
+        ["--steps=many"],
+        ["--anchor=normal"],
+        ["--anchor=normal=r2/core"],
+        ["--colour=red"],
+    ],
+    ids=" ".join,
+)
+def test_a_training_that_cannot_be_is_wrong_usage(tmp_path, capture, options):
+    """Exit code 2 tells a script that the call is wrong, and not the data."""
+    done = call("train", capture, "--out", tmp_path / "new", *options)
+
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert options[0].partition("=")[0] in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["train"], "Missing argument 'CAPTURES...'"),
+        (["train", "capture.parquet"], "Missing option '--out'"),
+        (["train", "nowhere", "--out=new"], "'nowhere' does not exist"),
+        (["train", "capture.parquet", "--out=bundle"], "bundle is there; give --replace"),
+        (["evaluate", "bundle"], "Missing argument 'CAPTURES...'"),
+        (["evaluate", "nowhere", "capture.parquet"], "'nowhere' does not exist"),
+        (["evaluate", "bundle", "capture.parquet", "--agree=2", "--of=4"], "more than half"),
+        (["evaluate", "bundle", "capture.parquet", "--agree=6"], "no more than it"),
+        (["evaluate", "bundle", "capture.parquet", "--agree=0"], "--agree"),
+        (["replay", "bundle", "capture.parquet"], "give one of --verdicts and --kafka"),
+        (
+            ["replay", "bundle", "capture.parquet", "--verdicts=v", "--kafka=a:1"],
+            "give one of --verdicts and --kafka",
+        ),
+        (["replay", "bundle", "capture.parquet", "--verdicts=bundle"], "is a directory"),
+        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--hop=0"], "--hop"),
+        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--of=9"], "more than half"),
+        (["replay", "bundle", "capture.parquet", "--kafka=a:1", "--speed=-1"], "--speed"),
+        (["replay", "bundle", "capture.parquet", "--kafka=a:1", "--many=0"], "--many"),
+        (["judge"], "No such command 'judge'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("bundle", "capture")
+def test_wrong_usage_is_said_and_ends_with_2(tmp_path, arguments, why, monkeypatch):
+    """The message names what to change, before any work is done."""
+    monkeypatch.chdir(tmp_path)
+
+    done = call(*arguments)
+
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert " ".join(why.split()) in " ".join(done.stderr.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "capture.parquet"]
+
+
+def damage(bundle):
+    """Alter one byte of the weights."""
+    file = bundle / "weights.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+
+
+def disagree(bundle):
+    """Make a bundle that is whole, but whose golden embeddings no engine can give."""
+    made = load(bundle)
+    save(replace(made, golden_embeddings=made.golden_embeddings + 0.5), bundle, replace=True)
+
+
+def outdate(bundle):
+    """Make a bundle of a format to come."""
+    file = bundle / "manifest.json"
+    file.write_text(file.read_text().replace('"format": 1', '"format": 99'))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (damage, "weights.safetensors is not the file that the manifest lists"),
+        (disagree, "self-test"),
+        (outdate, "format 99"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "replay"])
+def test_an_unusable_bundle_ends_with_78(tmp_path, capture, bundle, command, spoil, why):
+    """Trying again doesn't mend it, and whatever starts the tool can tell by the code."""
+    spoil(bundle)
+
+    more = ["--verdicts", tmp_path / "verdicts"] if command == "replay" else []
+    done = call(command, bundle, capture, *more)
+
+    assert why in failure(done, 78)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "replay"])
+def test_a_folder_that_is_no_bundle_ends_with_78(tmp_path, capture, command):
+    """A path was mistyped, and the message says which."""
+    more = ["--verdicts", tmp_path / "verdicts"] if command == "replay" else []
+    done = call(command, tmp_path, capture, *more)
+
+    assert f"bundle {tmp_path}: manifest.json" in failure(done, 78)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "replay"])
+def test_a_missing_feature_is_one_clear_line(tmp_path, bundle, command):
+    """Counters are renamed by every other update of an exporter."""
+    capture = write(make_table().drop(columns="fwd_invite"), tmp_path, "less.parquet")
+
+    done = call(
+        *{
+            "train": ["train", capture, "--out", tmp_path / "new", "--features", "fwd_invite"],
+            "evaluate": ["evaluate", bundle, capture],
+            "replay": ["replay", bundle, capture, "--verdicts", tmp_path / "verdicts"],
+        }[command]
+    )
+
+    assert "'fwd_invite'" in failure(done, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--links=r9/*"], "no link matches"),
+        (["--leave-out=*"], "all runs are left out"),
+        (["--leave-out=r[1-7]"], "one run can't be parted"),
+        (["--step-ms=10"], "a row every 1000 ms"),
+        (["--anchor=odd=r2/core@1"], "an anchor is given for 'odd'"),
+        (["--features=rev_2xx", "--features=rev_2xx", "--links=r9/*"], "no link matches"),
+    ],
+    ids=" ".join,
+)
+def test_a_capture_that_cannot_be_learnt_from_ends_with_1(tmp_path, capture, options, why):
+    """One line that says what to change, and no traceback."""
+    done = call("train", capture, "--out", tmp_path / "new", *options)
+
+    assert why in failure(done, 1)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_is_no_capture_ends_with_1(tmp_path, bundle):
+    """Any file may lie in the folder that somebody names."""
+    file = tmp_path / "notes.parquet"
+    file.write_text("nothing")
+
+    done = call("evaluate", bundle, file)
+
+    assert f"{file}: not readable as a capture" in failure(done, 1)
+
+
+def test_a_bundle_whose_training_saw_all_runs_ends_with_1(bundle, tmp_path):
+    """A score on what was learnt by heart is no score."""
+    table = make_table()
+    capture = write(table[~table["link"].str.startswith(LEFT_OUT)], tmp_path)
+
+    assert "has seen every run" in failure(call("evaluate", bundle, capture), 1)
+
+
+def test_a_place_that_cannot_be_written_ends_with_1(tmp_path, bundle, capture):
+    """A full disk or a wrong folder is said in one line."""
+    (tmp_path / "file").write_text("")
+
+    done = call("replay", bundle, capture, "--verdicts", tmp_path / "file" / "verdicts")
+
+    assert "file/verdicts" in failure(done, 1)
+
+
+def test_something_else_than_a_bundle_is_never_replaced(tmp_path, capture):
+    """A slip of the pen must not cost somebody's home folder."""
+    (tmp_path / "precious").mkdir()
+
+    done = call("train", capture, "--out", tmp_path / "precious", "--replace", "--links=r9/*")
+
+    assert done.exit_code in (1, 2)
+    assert (tmp_path / "precious").is_dir()
+
+
+def test_the_version_is_the_packages():
+    """A report of a fault begins with it."""
+    bundle, _ = tiny_training()
+
+    done = call("--version")
+
+    assert done.exit_code == 0
+    assert done.stdout == f"anchorwatch, version {bundle.manifest.version}\n"
+    assert msgspec.json.encode(bundle.manifest.version)

@@ -1,0 +1,198 @@
+"""Whatever a capture's features are called, an encoder gets inputs that it can learn from."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from detector.capture import DIRECTIONS
+from detector.inputs import Inputs, InputSpec, Level, Ratio
+from detector.window import WindowSpec
+from training.recipe import input_spec, scaled
+
+COUNTERS = (
+    "packets", "bytes", "invite", "ack", "bye", "register", "options", "cancel", "other_requests",
+    "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "sip_retransmissions", "new_calls",
+    "tcp_syn", "tcp_rst", "tcp_fin", "tcp_retransmissions", "tcp_payload_segments", "icmp_errors",
+    "interarrival_ms", "interarrival_max_ms", "response_ms",
+)  # fmt: skip
+SIP = tuple(way + name for way in ("fwd_", "rev_") for name in COUNTERS)
+INTERFACE = tuple(a + b for a in ("in_", "out_") for b in ("octets", "packets", "errors"))
+
+
+def used(spec):
+    """List what a spec reads."""
+    sums = [{**ratio.over, **ratio.under} for ratio in spec.ratios]
+    return set(itertools.chain(*sums)) | {level.feature for level in spec.levels}
+
+
+def value(ratio, **counters):
+    """Give one ratio of plain numbers; counters that aren't named are 0."""
+    over, under = (
+        sum(weight * counters.get(name, 0) for name, weight in weights.items())
+        for weights in (ratio.over, ratio.under)
+    )
+    return over / (under + ratio.floor)
+
+
+def find(spec, **counters):
+    """Give all ratios that aren't 0 for these counters, by name."""
+    found = {ratio.name: value(ratio, **counters) for ratio in spec.ratios}
+    return {name: number for name, number in found.items() if number}
+
+
+@pytest.mark.parametrize(
+    "features", [SIP, SIP[:26], INTERFACE, ("rx_octets", "tx_octets"), ("temperature", "fwd_odd")]
+)
+def test_inputs_have_names_of_their_own_and_read_only_what_there_is(features):
+    """A spec that needs more than the capture has can't be computed at all."""
+    spec = input_spec(features, [1.0, 4.0])
+
+    window = WindowSpec(features, 3, 1000)
+    assert Inputs(spec, window)(np.ones((2, 3, len(features)), np.float32)).shape[:2] == (2, 3)
+    assert used(spec) <= set(features)
+    assert len(set(spec.names)) == len(spec.names) > 0
+    assert spec.half_lives_seconds == (1.0, 4.0)
+
+
+def test_every_sip_counter_is_used_but_those_that_say_only_the_load():
+    """A counter that was exported and isn't read was exported for nothing."""
+    spec = input_spec(SIP, [1.0])
+
+    unread = set(SIP) - used(spec)
+
+    assert unread == {name for name in SIP if "interarrival" in name}
+
+
+@pytest.mark.parametrize(("out", "back"), [("fwd_", "rev_"), ("rev_", "fwd_")])
+def test_requests_are_held_against_the_answers_of_the_other_direction(out, back):
+    """Blocked is requests without answers, whichever side it is that asks."""
+    spec = input_spec(SIP, [1.0])
+
+    for request in ("invite", "register", "options"):
+        unanswered = find(spec, **{out + request: 99.0})
+        answered = find(spec, **{out + request: 99.0, back + "2xx": 99.0})
+        wrong_way = find(spec, **{out + request: 99.0, out + "2xx": 99.0})
+
+        assert unanswered[f"{out}requests answered"] == pytest.approx(-0.99)
+        assert answered.get(f"{out}requests answered", 0) == 0
+        assert wrong_way[f"{out}requests answered"] == pytest.approx(-0.99)
+
+
+def test_refusals_are_answers_but_no_success():
+    """A trunk that answers 503 to everything is not blocked, and not well either."""
+    spec = input_spec(SIP, [1.0])
+
+    refused = find(spec, fwd_invite=99.0, rev_5xx=99.0)
+
+    assert "fwd_requests answered" not in refused
+    assert refused["fwd_requests succeeded"] < -0.4
+    assert refused["fwd_answers with errors"] > 0.9
+
+
+def test_ratios_hardly_change_with_the_load():
+    """A link with a call a minute must look like one with a hundred a second."""
+    spec = input_spec(SIP, [1.0])
+    seen = {"fwd_invite": 50.0, "rev_2xx": 30.0, "fwd_packets": 300.0, "rev_packets": 200.0,
+            "fwd_bytes": 150_000.0, "rev_bytes": 9e4, "fwd_sip_retransmissions": 40.0}  # fmt: skip
+
+    quiet = find(spec, **seen)
+    busy = find(spec, **{name: 100 * number for name, number in seen.items()})
+
+    assert set(quiet) == set(busy)
+    for name, number in quiet.items():
+        assert busy[name] == pytest.approx(number, rel=0.05), name
+
+
+@pytest.mark.parametrize("pair", DIRECTIONS)
+def test_two_directions_of_a_counter_are_balanced(pair):
+    """A port that only sends, or only receives, is the commonest sign of trouble there is."""
+    here, there = (way + "octets" for way in pair)
+    spec = input_spec([here, there], [1.0])
+
+    (one_way,) = find(spec, **{here: 1e9}).values()
+    (other_way,) = find(spec, **{there: 1e9}).values()
+
+    assert one_way == pytest.approx(1)
+    assert other_way == pytest.approx(-1)
+    assert find(spec, **{here: 1e9, there: 1e9}) == {}
+
+
+def test_interface_counters_alone_make_inputs():
+    """Most links have nothing else: how much there is, which way, and how much of it is bad."""
+    spec = input_spec(INTERFACE, [1.0])
+
+    assert used(spec) == set(INTERFACE)
+    assert {"in_octets", "out_octets"} <= {level.feature for level in spec.levels}
+    assert find(spec, in_packets=99.0, in_errors=50.0)["in_errors/packets"] == pytest.approx(0.5)
+
+
+def test_a_feature_that_no_rule_knows_becomes_a_level():
+    """Any exporter can be watched, whatever it counts."""
+    spec = input_spec(["temperature", "queue_max"], [1.0])
+
+    assert spec.ratios == ()
+    assert spec.levels == (Level("temperature", "temperature"), Level("queue_max", "queue_max"))
+
+
+def test_half_a_pair_makes_no_ratio():
+    """An answer's counter without its question's says nothing of what is missing."""
+    spec = input_spec(["fwd_invite", "fwd_2xx", "fwd_errors"], [1.0])
+
+    assert spec.ratios == ()
+    assert len(spec.levels) == 3
+
+
+def windows_of(*columns):
+    """Give 300 windows of 4 steps with these columns: (300, 4, columns)."""
+    shape = (300, 4)
+    return np.stack([np.broadcast_to(c, shape) for c in columns], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [1, 1e3, 1e9, 1e15])
+def test_scaled_inputs_have_mean_0_and_spread_1(size):
+    """A network learns little from numbers of other sizes, and counters come in all sizes."""
+    rng = np.random.default_rng(0)
+    features = ("in_octets", "out_octets", "response_ms")
+    window = WindowSpec(features, 4, 1000)
+    sample = windows_of(*rng.lognormal(0, 1, (3, 300, 4)))
+    sample[..., :2] *= size
+    sample[::7, :, 2] = np.nan
+
+    spec = scaled(input_spec(features, [0.0, 2.0]), window, sample)
+
+    inputs = Inputs(spec, window)(sample).reshape(-1, len(spec.names))
+    assert inputs.shape[1] == 5  # the balance twice, and three levels
+    np.testing.assert_allclose(inputs.mean(axis=0), 0, atol=0.05)  # but for what is clipped
+    np.testing.assert_allclose(inputs.std(axis=0), 1, atol=0.05)
+
+
+def test_scaling_changes_neither_ratios_nor_levels():
+    """The recipe chose them, and scaling a spec twice is scaling it once."""
+    features = ("in_octets", "out_octets")
+    window = WindowSpec(features, 4, 1000)
+    sample = windows_of(*np.random.default_rng(0).lognormal(9, 1, (2, 300, 4)))
+    plain = input_spec(features, [3.0])
+
+    once = scaled(plain, window, sample)
+    twice = scaled(once, window, sample)
+
+    assert once == twice
+    assert (once.half_lives_seconds, once.ratios, once.levels) == (
+        plain.half_lives_seconds,
+        plain.ratios,
+        plain.levels,
+    )
+
+
+@pytest.mark.parametrize("value", [0, 7, 1e9, np.nan])
+def test_a_constant_input_is_not_blown_up(value):
+    """What never moved in training would turn its first tremor into an alarm."""
+    window = WindowSpec(("a",), 4, 1000)
+    spec = InputSpec((0.0,), (Ratio("part", {"a": 1.0}, {"a": 1.0}),), (Level("a", "a"),))
+    sample = windows_of(value)
+
+    made = scaled(spec, window, sample)
+
+    np.testing.assert_allclose(Inputs(made, window)(sample), 0, atol=1e-3)
+    assert made.spread == (1.0, 1.0)

@@ -1,0 +1,189 @@
+"""A replay judges captures as the daemon would, and gives the same bytes each time."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from detector.bundle import load, save
+from detector.capture import CaptureError
+from detector.encoder import open_encoder
+from tests.training.captures import START_MS, TINY, make_table, tiny_training, write
+from training.replay import cut, judge
+
+FIELDS = {
+    "link",
+    "source",
+    "start_ms",
+    "end_ms",
+    "label",
+    "state",
+    "distance",
+    "margin",
+    "anchor",
+    "distances",
+    "bundle",
+}
+
+
+@cache
+def tiny_bundle():
+    """Give the tiny training's bundle as it is loaded, with its id."""
+    with TemporaryDirectory() as folder:
+        save(tiny_training()[0], Path(folder) / "bundle")
+        return load(Path(folder) / "bundle")
+
+
+def replayed(table, folder, *, only=("*",), hop=1.0, agree=3, of=5):
+    """Judge a capture and give the verdicts."""
+    out = folder / "verdicts"
+    windows = cut(tiny_bundle(), [write(table, folder)], only, hop, side_by_side=False)
+    count = judge(tiny_bundle(), windows, out, agree, of)
+    verdicts = [json.loads(line) for line in out.read_bytes().splitlines()]
+    assert len(verdicts) == count
+    return verdicts
+
+
+def test_a_verdict_has_all_fields_of_the_contract(tmp_path):
+    """Dashboards and scripts read them by name."""
+    verdicts = replayed(make_table(), tmp_path)
+
+    for verdict in verdicts:
+        reason = set() if verdict["label"] == "normal" else {"reason"}
+        assert set(verdict) == FIELDS | reason
+        assert verdict["bundle"] == tiny_bundle().id != ""
+        assert verdict["source"] == "replay"
+        assert verdict["anchor"] in {a.name for a in tiny_bundle().manifest.anchors}
+        assert verdict["end_ms"] - verdict["start_ms"] == TINY.steps * 1000
+    assert {verdict["label"] for verdict in verdicts} == set(tiny_bundle().manifest.labels)
+
+
+@pytest.mark.parametrize("hop", [1, 3, 60])
+def test_every_window_of_every_link_gets_one_verdict_at_the_hop(tmp_path, hop):
+    """What is not judged is not watched."""
+    table = make_table(runs=3)
+
+    verdicts = replayed(table, tmp_path, hop=float(hop))
+
+    starts = range(0, 60 - TINY.steps + 1, hop)
+    expected = {
+        (f"r{run}/{where}", START_MS + run * 3_600_000 + start * 1000)
+        for run in range(3)
+        for where in ("access", "core")
+        for start in starts
+    }
+    found = [(verdict["link"], verdict["start_ms"]) for verdict in verdicts]
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def test_windows_with_too_many_gaps_get_no_verdict(tmp_path):
+    """The daemon would refuse them, and a replay says what the daemon would."""
+    table = make_table(runs=1)
+    lost = (table["link"] == "r0/core") & (table["t_ms"] >= START_MS + 30_000)
+
+    verdicts = replayed(table[~lost], tmp_path)
+
+    latest = {v["link"]: v["end_ms"] - START_MS for v in verdicts}
+    assert latest == {"r0/access": 60_000, "r0/core": 30_000}
+
+
+def test_the_same_captures_give_the_same_bytes(tmp_path):
+    """Two replays are compared with diff, before and after a change of the daemon."""
+    path = write(make_table(), tmp_path)
+    outs = [tmp_path / "first", tmp_path / "again"]
+
+    for out in outs:
+        windows = cut(tiny_bundle(), [path], ["*"], 1.0, side_by_side=False)
+        judge(tiny_bundle(), windows, out, 3, 5)
+
+    assert outs[0].stat().st_size > 10_000
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+def test_verdicts_come_in_the_order_in_which_windows_are_complete(tmp_path):
+    """A stream that jumps in time can't be watched."""
+    ends = [verdict["end_ms"] for verdict in replayed(make_table(), tmp_path)]
+
+    assert ends == sorted(ends)
+    assert ends[0] < ends[-1]
+
+
+def test_the_label_is_that_of_the_nearest_anchor(tmp_path):
+    """Distances that don't belong to their labels would send an engineer to the wrong fault."""
+    bundle, table = tiny_bundle(), make_table(runs=2)
+    encoder = open_encoder(bundle, "onnxruntime")
+
+    verdicts = replayed(table, tmp_path, hop=7.0)
+
+    for verdict in verdicts:
+        rows = table[(table["link"] == verdict["link"]) & (table["t_ms"] >= verdict["start_ms"])]
+        window = rows[list(bundle.manifest.window.features)].to_numpy(np.float32)[: TINY.steps]
+        point = encoder.embed(window[None])[0]
+        away = np.linalg.norm(point - bundle.anchor_embeddings, axis=-1)
+        plain = dict(zip(bundle.labels, away, strict=True))
+        assert verdict["distances"] == pytest.approx(plain, abs=2e-3)
+        assert verdict["distance"] == min(verdict["distances"].values())
+        assert verdict["distance"] == verdict["distances"][verdict["label"]]
+        first, second, _ = sorted(verdict["distances"].values())
+        assert verdict["margin"] == pytest.approx(second - first, abs=1e-6)
+
+
+def test_the_state_needs_the_agreement_that_was_asked_for(tmp_path):
+    """An alarm after one window and an alarm after four are two different tools."""
+    seen = set()
+
+    for agree, of in ((1, 1), (3, 5), (9, 9)):
+        verdicts = replayed(make_table(runs=2), tmp_path, agree=agree, of=of)
+        for link in {verdict["link"] for verdict in verdicts}:
+            mine = [verdict for verdict in verdicts if verdict["link"] == link]
+            state = None
+            for number, verdict in enumerate(mine):
+                latest = [v["label"] for v in mine[max(0, number + 1 - of) : number + 1]]
+                if latest.count(verdict["label"]) >= agree:
+                    state = verdict["label"]
+                assert verdict["state"] == state
+        seen.add(json.dumps([verdict["state"] for verdict in verdicts]))
+
+    assert len(seen) == 3
+
+
+def test_links_can_be_chosen(tmp_path):
+    """One link of a large capture is enough to look at one incident."""
+    verdicts = replayed(make_table(), tmp_path, only=["r5/*"])
+
+    assert {verdict["link"] for verdict in verdicts} == {"r5/access", "r5/core"}
+
+
+def test_runs_can_be_laid_side_by_side(tmp_path):
+    """Runs recorded one after another become a live network of many links."""
+    path = write(make_table(runs=3), tmp_path)
+
+    apart, beside = (
+        cut(tiny_bundle(), [path], ["*"], 1.0, side_by_side=flag) for flag in (False, True)
+    )
+
+    assert np.ptp(apart.due_ms) == 2 * 3_600_000 + 50_000
+    assert np.ptp(beside.due_ms) == 50_000
+    assert len(apart) == len(beside)
+
+
+def test_more_windows_than_fit_into_a_batch_are_all_judged_in_order(tmp_path):
+    """A long capture is judged in parts, and the parts must join."""
+    table = make_table(runs=2, rows=400)
+
+    verdicts = replayed(table, tmp_path)
+
+    assert len(verdicts) == 4 * 391 > 1024
+    for link in ("r0/access", "r1/core"):
+        starts = [verdict["start_ms"] for verdict in verdicts if verdict["link"] == link]
+        assert np.diff(starts).tolist() == [1000] * 390
+
+
+def test_a_capture_that_lacks_a_feature_is_refused(tmp_path):
+    """What isn't there can't be taken for zero."""
+    with pytest.raises(CaptureError, match="lacks the feature 'fwd_invite'"):
+        replayed(make_table().drop(columns="fwd_invite"), tmp_path)

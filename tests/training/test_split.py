@@ -1,0 +1,102 @@
+"""A run is learnt from or judged by, never both, and each sort of run is on either side."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.capture import CaptureError
+from tests.training.captures import EXAMPLES, make_link
+from training.split import folds, split_runs, stratum
+
+SORTS = (["normal"], ["normal", "blocked"], ["normal", None, "limited"])
+
+
+def make_runs(sizes):
+    """Give links of as many runs of each sort as *sizes* say, each seen at two places."""
+    return [
+        make_link(labels, name=f"{sort}{number}/{where}")
+        for sort, (labels, size) in enumerate(zip(SORTS, sizes, strict=True))
+        for number in range(size)
+        for where in ("access", "core")
+    ]
+
+
+SIZES = st.tuples(*[st.integers(0, 9)] * 3).filter(lambda sizes: sum(sizes) > 1)
+SEEDS = st.integers(0, 99)
+
+
+@EXAMPLES
+@given(SIZES, SEEDS, st.floats(0.05, 0.5))
+def test_a_run_is_on_one_side_with_all_its_places(sizes, seed, share):
+    """Two places saw the same traffic, so judging by one what the other taught is cheating."""
+    links = make_runs(sizes)
+
+    learnt, kept = split_runs(links, share, seed)
+
+    assert learnt
+    assert kept
+    assert not {link.run for link in learnt} & {link.run for link in kept}
+    assert sorted(link.link for link in learnt + kept) == sorted(link.link for link in links)
+
+
+@EXAMPLES
+@given(SIZES, SEEDS, st.integers(2, 6))
+def test_each_sort_of_run_is_dealt_evenly(sizes, seed, count):
+    """A fault that is all on one side is not learnt, or not judged."""
+    links = make_runs(sizes)
+
+    dealt = folds(links, count, seed)
+
+    for sort, size in enumerate(sizes):
+        share = Counter(fold for run, fold in dealt.items() if run.startswith(str(sort)))
+        assert all(size // count <= share[fold] <= -(-size // count) for fold in range(count))
+    whole = Counter(dealt.values())
+    assert max(whole.values()) - min(whole[fold] for fold in range(count)) <= 1
+    assert set(dealt) == {link.run for link in links}
+
+
+@EXAMPLES
+@given(SEEDS, st.sampled_from([0.1, 0.2, 0.25, 0.5]))
+def test_about_the_share_that_was_asked_for_is_kept(seed, share):
+    """Runs are dear: what is kept to judge by is not learnt from."""
+    links = make_runs((20, 20, 20))
+
+    _, kept = split_runs(links, share, seed)
+
+    assert len({link.run for link in kept}) == pytest.approx(60 * share, abs=1)
+
+
+def test_the_same_seed_parts_the_same_way():
+    """A bundle can only be made again if the same runs are learnt from, in any order of files."""
+    links = make_runs((9, 9, 9))
+
+    first, again = split_runs(links, 0.3, 5)[1], split_runs(links[::-1], 0.3, 5)[1]
+    others = {tuple(link.link for link in split_runs(links, 0.3, seed)[1]) for seed in range(8)}
+
+    assert {link.link for link in first} == {link.link for link in again}
+    assert len(others) > 1
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 0.51, 1, float("nan")])
+def test_a_share_that_leaves_too_little_is_refused(share):
+    """More to judge by than to learn from is a slip of the pen."""
+    with pytest.raises(CaptureError, match=rf"share of {share} is not above 0 and at most a half"):
+        split_runs(make_runs((3, 3, 3)), share, 0)
+
+
+def test_one_run_cannot_be_parted():
+    """The message says what to record, or how to name links that are runs of their own."""
+    links = make_runs((1, 0, 0))
+
+    with pytest.raises(CaptureError, match="one run can't be parted: record at least two"):
+        split_runs(links, 0.5, 0)
+
+
+def test_a_sort_is_told_by_all_labels_of_all_places():
+    """One place may see a fault that another doesn't."""
+    links = [make_link(["normal"]), make_link(["normal", None, "blocked"])]
+
+    assert stratum(links) == "blocked+normal"
+    assert stratum([]) == ""
