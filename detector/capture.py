@@ -186,7 +186,7 @@ def _in_numbers(file: Path, table: pd.DataFrame, features: Sequence[str]) -> pd.
         raise CaptureError(f"{file}: a t_ms is no Unix time in milliseconds")
     if table["link"].isna().any():
         raise CaptureError(f"{file}: a row has no link")
-    return table
+    return table.assign(link=table["link"].astype(str))
 
 
 def _on_grid(

@@ -72,7 +72,12 @@ def main() -> None:
     default=USUAL.units,
     help="LSTM units, once for each layer",
 )
-@click.option("--drop", default=USUAL.drop, help="Share of inputs hidden while learning")
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=USUAL.drop,
+    help="Share of inputs hidden while learning",
+)
 @click.option(
     "--statistics/--no-statistics",
     default=USUAL.statistics,
@@ -102,12 +107,12 @@ def main() -> None:
 )
 def train(captures: tuple[Path, ...], out: Path, replace: bool, **chosen: Any) -> None:
     """Train an encoder on CAPTURES (files or folders) and write a bundle."""
-    from detector.bundle import BundleError, save
+    from detector.bundle import MANIFEST, BundleError, save
     from detector.capture import CaptureError
 
     chosen["anchors"] = dict(_pair(text) for text in chosen["anchors"])
-    if out.exists() and not replace:  # said before the work, not after it
-        raise click.UsageError(f"{out} is there; give --replace to replace it")
+    if out.exists() and not (replace and (out / MANIFEST).is_file()):  # not after the work
+        raise click.UsageError(f"{out} is there; --replace replaces bundles, and nothing else")
     from .progress import EpochBar
     from .train import train as run  # TensorFlow takes seconds to import
 

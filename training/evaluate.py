@@ -68,15 +68,16 @@ def evaluate(
 ) -> Report:
     """Judge a bundle, and the plain methods, on the runs among *paths* that it has not seen.
 
-    *only* are patterns of links; none = those that the bundle was trained on.
+    *only* are patterns of links to judge on; none = those that the bundle was trained on.
+    The plain methods learn from all links that the encoder learnt from.
 
     Raises:
         CaptureError: if nothing is left to judge on.
     """
     training, spec = bundle.manifest.training, bundle.manifest.window
-    links = read_links(paths, spec, only or training.links)
     seen = {*training.runs, *training.validation_runs}
-    unseen = [link for link in links if link.run not in seen]
+    judged = read_links(paths, spec, only or training.links)
+    unseen = [link for link in judged if link.run not in seen]
     if not unseen:
         raise CaptureError("the bundle's training has seen every run of these captures")
     windows = LabelledWindows(unseen, spec, tail=spec.steps)
@@ -92,7 +93,7 @@ def evaluate(
 
     scores = {ENCODER: score(nearest, windows, spec, agree, of)}
     unavailable: dict[str, str] = {}
-    learnt = [link for link in links if link.run in training.runs]
+    learnt = _learnt(bundle, paths)
     for name in rivals:
         progress(name)
         try:
@@ -103,6 +104,16 @@ def evaluate(
             scores[name] = score(predict, windows, spec, agree, of)
     runs = tuple(sorted({link.run for link in unseen}))
     return Report(bundle.id, runs, len(windows), scores, unavailable)
+
+
+def _learnt(bundle: Bundle, paths: Sequence[Path]) -> list[LinkCapture]:
+    """Read the links that the encoder learnt from; none where the captures don't have them."""
+    training = bundle.manifest.training
+    try:
+        links = read_links(paths, bundle.manifest.window, training.links)
+    except CaptureError:
+        return []
+    return [link for link in links if link.run in training.runs]
 
 
 def score(

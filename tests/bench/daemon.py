@@ -32,6 +32,13 @@ from .machine import describe, matrix_flops, rate, window_flops
 
 LINKS = 400
 PARTITIONS = 4
+FORMS = (  # windows a message, MessagePack or JSON, verdicts a message
+    (100, True, "many"),
+    (100, True, "one"),
+    (1, True, "one"),
+    (40, False, "one"),
+    (1, False, "one"),
+)
 
 
 @click.command()
@@ -74,7 +81,9 @@ def _window(number: int) -> Window:
     return Window(f"link-{number % LINKS}", "bench", start_ms, end_ms, values.astype(np.float32))
 
 
-def _throughput(broker: Broker, bundle: Path, count: int, many: int, *, packed: bool) -> float:
+def _throughput(
+    broker: Broker, bundle: Path, count: int, many: int, *, packed: bool, answer: str
+) -> float:
     """Fill a topic, start the daemon on it, and time it between its first and last tenth."""
     topics = Topics().create(broker, PARTITIONS)
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=20, batch_size=2**20)
@@ -82,8 +91,9 @@ def _throughput(broker: Broker, bundle: Path, count: int, many: int, *, packed: 
         some = [_window(number) for number in range(start, min(start + many, count))]
         producer.send(topics.windows, encode(some, reference.SPEC, packed=packed))
     producer.close()
-    with Daemon(bundle, broker.bootstrap, topics) as daemon:
-        marks = []
+    settings = {"kafka__verdicts_a_message": answer}
+    with Daemon(bundle, broker.bootstrap, topics, **settings) as daemon:
+        marks: list[tuple[float, float]] = []
         wait_for("all judged", lambda: _note(daemon, marks) >= count, 300)
         assert daemon.terminate() == 0
     inner = [mark for mark in marks if 0.1 * count <= mark[1] <= 0.9 * count]
@@ -124,7 +134,7 @@ def _delay(broker: Broker, bundle: Path, seconds: int, a_second: int = 1000) -> 
         producer.close()
         assert daemon.terminate() == 0
     # The first tenth is the broker's and the clients' own warming up.
-    late = sorted(list(sent), key=sent.__getitem__)[len(sent) // 10 :]
+    late = sorted(sent, key=sent.__getitem__)[len(sent) // 10 :]
     delays = [1000 * (arrivals[one] - sent[one]) for one in late]
     cuts = statistics.quantiles(delays, n=100)
     print(f"\n{a_second:,} windows/s, one a message, from produce to verdict read back:", end="")

@@ -14,7 +14,7 @@ def _proxied() -> Iterator[tuple[Broker, Proxy]]:
 
 @pytest.fixture
 def broker(_proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
-    """A real broker behind a proxy; whatever a test did to the proxy is undone."""
+    """Give a real broker behind a proxy; whatever a test did to the proxy is undone."""
     broker, proxy = _proxied
     yield broker
     proxy.resume()
@@ -22,12 +22,5 @@ def broker(_proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
 
 @pytest.fixture
 def proxy(_proxied: tuple[Broker, Proxy]) -> Proxy:
-    """What the daemon reaches the broker through."""
+    """Give what the daemon reaches the broker through."""
     return _proxied[1]
-
-
-@pytest.fixture(scope="session")
-def bundle_path(tmp_path_factory):
-    import shutil
-
-    return shutil.copytree("/tmp/w/b1", tmp_path_factory.mktemp("bundle") / "b")

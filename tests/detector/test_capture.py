@@ -70,10 +70,12 @@ def test_rows_that_jitter_lie_on_the_nearest_step():
 
 def test_a_missing_row_is_not_observed_rather_than_zero():
     """A second that nobody counted looks like an outage if it is taken for zero."""
-    link = one_link(table_of([0, 1000, 4000], label=["normal", "normal", "blocked"]))
+    labels = ["normal", "normal", "blocked", "blocked"]
 
-    np.testing.assert_array_equal(link.values[:, 0], [1, 2, np.nan, np.nan, 3])
-    assert link.labels.tolist() == ["normal", "normal", None, None, "blocked"]
+    link = one_link(table_of([0, 1000, 4000, 5000], label=labels))
+
+    np.testing.assert_array_equal(link.values[:, 0], [1, 2, np.nan, np.nan, 3, 4])
+    assert link.labels.tolist() == ["normal", "normal", None, None, "blocked", "blocked"]
 
 
 def test_rows_need_not_be_in_order():

@@ -1,5 +1,6 @@
 """Settings: read once, laid over by the environment, and strict about names."""
 
+import contextlib
 import re
 
 import msgspec
@@ -152,9 +153,5 @@ NAMES = st.sampled_from(["KAFKA", "STATE", "BUNDLE", "SINKS", "AGREE", "PORT", "
 )
 def test_any_environment_gives_settings_or_a_config_error(environ):
     """A traceback is no way to say that a variable is misspelt."""
-    try:
-        settings = load_environ(**environ)
-    except ConfigError as error:
-        assert str(error)
-    else:
-        assert isinstance(settings, Settings)
+    with contextlib.suppress(ConfigError):
+        assert isinstance(load_environ(**environ), Settings)

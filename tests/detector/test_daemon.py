@@ -11,33 +11,33 @@ import pytest
 from detector.bundle import load
 from detector.message import encode
 from detector.window import Window, WindowSpec
-from tests.broker import Broker
+from tests.broker import Broker, needs
 from tests.broker.proxy import Proxy
 from tests.daemon import Daemon, Producer, Reader, Topics, wait_for
 
 
 @pytest.fixture
 def topics(broker: Broker) -> Topics:
-    """Topics of the test's own."""
+    """Give topics of the test's own."""
     return Topics().create(broker, partitions=4)
 
 
 @pytest.fixture
 def spec(bundle_path: Path) -> WindowSpec:
-    """What the bundle reads."""
+    """Give what the bundle reads."""
     return load(bundle_path).manifest.window
 
 
 @pytest.fixture
 def producer(broker: Broker, topics: Topics, spec: WindowSpec) -> Iterator[Producer]:
-    """A producer to the daemon's topic, past the proxy."""
+    """Give a producer to the daemon's topic, past the proxy."""
     with Producer(broker.direct, topics.windows, spec) as producer:
         yield producer
 
 
 @pytest.fixture
 def reader(broker: Broker, topics: Topics) -> Reader:
-    """A reader of the verdicts, past the proxy."""
+    """Give a reader of the verdicts, past the proxy."""
     return Reader(broker.direct, f"{topics.name}.verdicts")
 
 
@@ -119,6 +119,58 @@ def test_what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing(
     assert letters[[one["reason"] for one in headers].index("undecodable")].key == b"who"
     assert encode([bad_link], spec) in [one.value for one in letters]
     assert reader.ids() == {("trunk-1", good.start_ms): 1}
+
+
+def test_a_record_that_the_client_cannot_read_is_stepped_over_and_told_of(
+    broker, bundle_path, spec
+):
+    """A flipped bit on the broker's disk must not stop the links behind it."""
+    needs(broker, "restart-keeps-data")  # only a broker with files has a file to spoil
+    one = Topics().create(broker)
+    with Producer(broker.direct, one.windows, spec) as producer:
+        for number, link in enumerate(("before", "spoilt", "after")):
+            producer.send([make(spec, link, number)])
+    spoil(broker.home / "data" / f"{one.windows}-0", b"spoilt", b"spoild")
+
+    with Daemon(bundle_path, broker.bootstrap, one) as daemon:
+        verdicts = Reader(broker.direct, f"{one.name}.verdicts")
+        wait_for("the others", lambda: len(verdicts.ids()) == 2)
+        assert daemon.metric('anchorwatch_rejected_total{reason="unreadable"}') == 1
+        assert daemon.terminate() == 0
+
+    assert {link for link, _ in verdicts.ids()} == {"before", "after"}
+    (letter,) = Reader(broker.direct, f"{one.name}.dead").records()
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert (headers["reason"], headers["offset"]) == ("unreadable", "1")
+
+
+def spoil(folder: Path, what: bytes, by: bytes) -> None:
+    """Change bytes of a partition's log behind the broker's back."""
+    (log,) = folder.glob("*.log")
+    place = log.read_bytes().index(what)
+    with log.open("r+b") as file:
+        file.seek(place)
+        file.write(by)
+
+
+def test_lists_are_answered_with_lists_where_the_settings_say_so(
+    broker, topics, bundle_path, spec, producer, reader
+):
+    """A collector that sends hundreds of windows at once can take as many verdicts at once."""
+    windows = [make(spec, "trunk-1", number) for number in range(600)]
+
+    settings = {"kafka__verdicts_a_message": "many"}
+    with Daemon(bundle_path, broker.bootstrap, topics, **settings) as daemon:
+        producer.send(windows)
+        producer.send([make(spec, "trunk-2", 0)])
+        wait_for("verdicts", lambda: len(reader.ids()) == 601)
+        assert daemon.terminate() == 0
+
+    bodies = {record.key: [] for record in reader.records()}
+    for record in reader.records():
+        bodies[record.key].append(json.loads(record.value))
+    assert [len(body) for body in bodies[b"trunk-1"]] == [500, 100]
+    assert bodies[b"trunk-2"][0]["link"] == "trunk-2"
 
 
 def test_a_change_of_state_is_one_event(broker, topics, bundle_path, spec, producer):
@@ -211,6 +263,7 @@ def test_a_stalled_broker_that_comes_back_costs_nothing(
     broker, proxy: Proxy, topics, bundle_path, spec, producer, reader
 ):
     """Brokers pause for seconds at a time; the daemon waits, says so, and goes on."""
+    needs(broker, "direct")
     with Daemon(bundle_path, broker.bootstrap, topics, http__stalled_seconds=3) as daemon:
         for number in range(5):
             producer.send([make(spec, "trunk-1", number)])
@@ -237,6 +290,7 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(
     broker, proxy: Proxy, topics, bundle_path, spec, producer, reader
 ):
     """After a power cut everything starts at once, in any order."""
+    needs(broker, "direct")
     proxy.cut()
     with Daemon(bundle_path, broker.bootstrap, topics) as daemon:
         wait_for("it says so", lambda: "broker is away" in daemon.log())
@@ -253,6 +307,7 @@ def test_sigterm_while_the_broker_is_stalled_ends_within_ten_seconds(
     broker, proxy: Proxy, topics, bundle_path, spec, producer, reader
 ):
     """A stop that hangs on a dead broker gets killed, and a killed daemon looks like a crash."""
+    needs(broker, "direct")
     with Daemon(bundle_path, broker.bootstrap, topics) as daemon:
         producer.send([make(spec, "trunk-1", 0)])
         wait_for("verdict", lambda: reader.ids())

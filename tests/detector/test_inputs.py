@@ -15,26 +15,33 @@ from tests.fakes import make_inputs, make_rows, make_spec
 WINDOW = make_spec(features=("a", "b", "c"), steps=5, optional=())
 
 
+def known(value):
+    """Give a number as a ratio counts it: what was not observed is nothing."""
+    return 0.0 if math.isnan(value) else value
+
+
+def seen(value):
+    """Give 1 for what was observed."""
+    return 0.0 if math.isnan(value) else 1.0
+
+
+def worth(age_seconds, half_life):
+    """Tell what a step of that age is worth: half after every half-life."""
+    if half_life == 0:
+        return 1.0 if age_seconds == 0 else 0.0
+    return 0.5 ** (age_seconds / half_life)
+
+
 def plain_inputs(spec, window, values):
     """Compute the inputs of one window from their definitions, number by number."""
-    place = {name: number for number, name in enumerate(window.features)}
 
     def summed(half_life, step, feature, pick):
-        """Add up one feature's steps so far, each worth half after every half-life."""
         total = 0.0
         for before in range(step + 1):
+            value = float(values[before, window.features.index(feature)])
             age_seconds = (step - before) * window.step_ms / 1000
-            if half_life == 0 and age_seconds > 0:
-                continue
-            worth = 0.5 ** (age_seconds / half_life) if half_life else 1.0
-            total += worth * pick(float(values[before, place[feature]]))
+            total += worth(age_seconds, half_life) * pick(value)
         return total
-
-    def known(value):
-        return 0.0 if math.isnan(value) else value
-
-    def seen(value):
-        return 0.0 if math.isnan(value) else 1.0
 
     def weighted(half_life, step, weights):
         return sum(w * summed(half_life, step, name, known) for name, w in weights.items())

@@ -20,7 +20,7 @@ def engine():
 
 @pytest.mark.parametrize(("units", "statistics"), [((8,), False), ((6, 5), True)])
 def test_weights_come_out_as_they_went_in_and_fit_the_architecture(engine, units, statistics):
-    """Training takes its weights out of the model that it built here, and the bundle holds them."""
+    """Training takes its weights out of the model that it built here, for the bundle."""
     architecture = Architecture(inputs=3, units=units, embedding=2, statistics=statistics)
     weights = make_weights(architecture)
     model = engine.build(architecture, STEPS)

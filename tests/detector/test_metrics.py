@@ -159,7 +159,7 @@ def test_the_series_of_a_link_that_was_forgotten_goes(metrics):
     ]
 
 
-@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\\nb", 'x"} 1 #', "Zürich–北京", "  two  "])
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\\nb", 'x"} 1 #', "Zürich 北京", "  two  "])
 def test_a_hostile_but_printable_name_stays_within_its_quotes(metrics, name):
     """A name with a quote in it must not fail every scrape, or forge a series."""
     metrics.links({name: LinkState(source=name, label="normal")})

@@ -43,7 +43,7 @@ def sample(service, name, **labels):
 
 
 def test_windows_become_verdicts_and_events(make_service, bundle):
-    """This is what the program is for."""
+    """From counters to a named fault: for this alone somebody runs the program."""
     sink = ListSink()
     service = make_service(ListSource(fault()), sink)
 

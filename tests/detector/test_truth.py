@@ -1,5 +1,7 @@
 """Truth: which reported changes count as found, missed or false."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -150,7 +152,7 @@ def test_stretches_cover_the_capture_and_never_repeat_a_label(rows, start_ms):
     if rows.strip("."):
         assert found[0].start_ms == start_ms
         assert found[-1].end_ms == start_ms + 1000 * len(rows)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert before.end_ms == after.start_ms > before.start_ms
         assert before.label != after.label
 

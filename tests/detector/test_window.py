@@ -64,7 +64,7 @@ def test_a_name_that_could_break_a_page_or_a_log_line_is_refused(name):
     assert len(str(caught.value)) < 1500
 
 
-@pytest.mark.parametrize("name", ["trunk 7", 'a"b\\c{d="e"}', "Zürich–北京", "x" * LINK_BYTES])
+@pytest.mark.parametrize("name", ["trunk 7", 'a"b\\c{d="e"}', "Zürich/北京", "x" * LINK_BYTES])
 def test_an_unusual_but_printable_name_is_fine(name):
     """Operators name links as they like."""
     check_name("link", name)

@@ -102,7 +102,8 @@ def test_links_are_those_of_the_training_unless_others_are_named(tmp_path):
     assert named.runs == ("r6",)
 
 
-def test_plain_methods_learn_from_the_runs_that_the_encoder_learnt_from(tmp_path):
+@pytest.mark.parametrize("only", [(), ("r6/access",)])
+def test_plain_methods_learn_from_the_runs_that_the_encoder_learnt_from(tmp_path, only):
     """More or other runs for them, or for it, and the comparison is worth nothing."""
     seen = {}
 
@@ -114,7 +115,7 @@ def test_plain_methods_learn_from_the_runs_that_the_encoder_learnt_from(tmp_path
             return ["normal"] * len(windows)
 
     with listed(RIVALS, "spy", lambda features, seed: seen.update(f=features, s=seed) or Spy()):
-        report = judge(make_table(), tmp_path, rivals=("spy",))
+        report = judge(make_table(), tmp_path, rivals=("spy",), only=only)
 
     manifest = tiny_training()[0].manifest
     assert set(seen["runs"]) == set(manifest.training.runs)

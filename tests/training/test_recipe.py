@@ -135,12 +135,37 @@ def test_a_feature_that_no_rule_knows_becomes_a_level():
     assert spec.levels == (Level("temperature", "temperature"), Level("queue_max", "queue_max"))
 
 
-def test_half_a_pair_makes_no_ratio():
+def test_half_a_pair_is_compared_with_nothing():
     """An answer's counter without its question's says nothing of what is missing."""
     spec = input_spec(["fwd_invite", "fwd_2xx", "fwd_errors"], [1.0])
 
-    assert spec.ratios == ()
-    assert len(spec.levels) == 3
+    assert used(spec) == {"fwd_invite", "fwd_2xx", "fwd_errors"}
+    assert all(ratio.over == ratio.under for ratio in spec.ratios)
+
+
+@pytest.mark.parametrize("count", [9.0, 9e5])
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [("any packets", "packets"), ("any answers", "4xx"), ("any connections", "tcp_syn")],
+)
+def test_whether_there_is_any_of_something_is_told_at_any_load(name, feature, count):
+    """A link on which nothing comes back is blocked, be it busy or quiet."""
+    spec = input_spec(SIP, [1.0])
+
+    for way in ("fwd_", "rev_"):
+        assert find(spec, **{way + feature: count})[way + name] >= 0.9
+        assert way + name not in find(spec, fwd_ack=count, rev_ack=count)
+
+
+def test_an_attempt_is_answered_whatever_its_transport():
+    """A link that carries SIP over TCP is blocked when no SYN comes back."""
+    spec = input_spec(SIP, [1.0])
+
+    asked = find(spec, fwd_tcp_syn=99.0)
+    met = find(spec, fwd_tcp_syn=99.0, rev_tcp_syn=99.0)
+
+    assert asked["fwd_attempts answered"] == pytest.approx(-0.99)
+    assert "fwd_attempts answered" not in met
 
 
 def windows_of(*columns):

@@ -278,6 +278,25 @@ def test_anchor_positive_and_negative_are_loaded_apart():
     assert all((one != two).any() for one, two in pairwise(changed))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
+def test_a_share_of_the_inputs_is_hidden_for_whole_windows(share):
+    """An encoder that leans on one counter is lost when an exporter drops it."""
+    spec = WindowSpec(tuple("abcdefgh"), 4, 1000)
+    links = [make_link([label] * 6, np.full((6, 8), 50, np.float32), name=label)
+             for label in ("normal", "blocked")]  # fmt: skip
+    windows = LabelledWindows(links, spec, tail=4)
+
+    parts, _ = make_triplets(windows, drop=share, batch=400)[0]
+
+    hidden = np.stack(parts) == 0  # part, triplet, step, input
+    assert (hidden == hidden[:, :, :1]).all()  # in all steps of a window, or in none
+    assert hidden.mean() == pytest.approx(share, abs=0.03)
+    by_input = hidden[:, :, 0].mean(axis=(0, 1))
+    np.testing.assert_allclose(by_input, share, atol=0.06)
+    seen = np.stack(parts)[~hidden]
+    assert np.ptp(seen) == 0  # and nothing else is changed
+
+
 def test_windows_are_never_stored():
     """Windows of a minute, one a second, would take sixty times the memory of the capture."""
     spec = WindowSpec(tuple("abcdefghijklmnop"), 60, 1000)
