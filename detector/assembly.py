@@ -68,7 +68,7 @@ class Context:
 
 
 def _kafka_source(context: Context) -> Source:
-    from .broker import KafkaSource
+    from .kafka_source import KafkaSource
 
     return KafkaSource(context.settings.kafka, context.settings.batch.windows)
 
@@ -90,7 +90,7 @@ def _capture_source(context: Context) -> Source:
 
 
 def _kafka_sink(context: Context) -> Sink:
-    from .broker import KafkaSink
+    from .kafka_sink import KafkaSink
 
     return KafkaSink(context.settings.kafka, context.stopping, context.metrics.beat)
 

@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,13 +18,30 @@ from .settings import Settings
 EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
 PATHS = click.Path(exists=True, path_type=Path)
 COUNT = click.IntRange(1)
-SIZE = click.IntRange(1, 4096)  # of a layer
-SEED = click.IntRange(0, 2**32 - 1)
-ABOVE_0 = click.FloatRange(0, min_open=True)
-USUAL, STATE, KAFKA = Settings(), State(), Kafka()  # where the defaults come from
+STATE, KAFKA = State(), Kafka()  # where the defaults come from
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99, "show_default": True}
+
+
+def _training_options(command: Any) -> Any:
+    """Give *command* an option for each training setting that has a help text."""
+    for setting in reversed(dataclasses.fields(Settings)):
+        if not (facts := setting.metadata):
+            continue
+        is_many = isinstance(setting.default, tuple)
+        kind = type(setting.default[0] if is_many and setting.default else setting.default)
+        bounds = {"min": facts["least"], "max": facts["most"]}
+        ranges = {int: click.IntRange, float: click.FloatRange}
+        name = "--" + setting.name.replace("_", "-")
+        command = click.option(
+            f"{name}/--no-{name[2:]}" if kind is bool else name,
+            type=ranges[kind](**bounds) if kind in ranges else None,
+            multiple=is_many,
+            default=setting.default,
+            help=facts["help"] + ("; can be given several times" if is_many else ""),
+        )(command)
+    return command
 
 
 @click.group(context_settings=CONTEXT)
@@ -36,9 +54,6 @@ def main() -> None:
 @click.argument("captures", nargs=-1, required=True, type=PATHS)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle to write")
 @click.option("--replace", is_flag=True, help="Replace the bundle that is there")
-@click.option("--links", multiple=True, default=USUAL.links, help="Links to learn from (patterns)")
-@click.option("--leave-out", multiple=True, help="Runs to keep for evaluation (patterns)")
-@click.option("--features", multiple=True, help="Feature to read; none given = all")
 @click.option(
     "--anchor",
     "anchors",
@@ -46,65 +61,7 @@ def main() -> None:
     metavar="LABEL=LINK@START_MS",
     help="Reference window of a label; none given = the medoid of its windows",
 )
-@click.option("--steps", type=COUNT, default=USUAL.steps, help="Rows in a window")
-@click.option("--step-ms", type=COUNT, default=USUAL.step_ms, help="Milliseconds of a row")
-@click.option(
-    "--tail-seconds",
-    type=click.FloatRange(0),
-    default=USUAL.tail_seconds,
-    help="End that gives a window its label",
-)
-@click.option(
-    "--half-life",
-    "half_lives_seconds",
-    type=click.FloatRange(0),
-    multiple=True,
-    default=USUAL.half_lives_seconds,
-    help="Smoothing of the inputs, seconds; once for each",
-)
-@click.option(
-    "--superpose/--no-superpose", default=USUAL.superpose, help="Make two-way traffic too"
-)
-@click.option(
-    "--units",
-    type=SIZE,
-    multiple=True,
-    default=USUAL.units,
-    help="LSTM units, once for each layer",
-)
-@click.option(
-    "--drop",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=USUAL.drop,
-    help="Share of inputs hidden while learning",
-)
-@click.option(
-    "--statistics/--no-statistics",
-    default=USUAL.statistics,
-    help="Show the embedding each input's mean, maximum and minimum",
-)
-@click.option("--embedding", type=SIZE, default=USUAL.embedding, help="Numbers in an embedding")
-@click.option(
-    "--margin", type=ABOVE_0, default=USUAL.margin, help="Margin of the loss, squared distance"
-)
-@click.option(
-    "--learning-rate", type=ABOVE_0, default=USUAL.learning_rate, help="Step size of the optimizer"
-)
-@click.option("--batch", type=COUNT, default=USUAL.batch, help="Triplets in a batch")
-@click.option("--batches", type=COUNT, default=USUAL.batches, help="Batches in an epoch")
-@click.option("--epochs", type=COUNT, default=USUAL.epochs, help="Epochs at most")
-@click.option(
-    "--patience", type=COUNT, default=USUAL.patience, help="Epochs without improvement, then stop"
-)
-@click.option(
-    "--validation-share",
-    type=click.FloatRange(0, 0.5, min_open=True),
-    default=USUAL.validation_share,
-    help="Share of the runs",
-)
-@click.option(
-    "--seed", type=SEED, default=USUAL.seed, help="Same captures, same seed: same bundle"
-)
+@_training_options
 def train(captures: tuple[Path, ...], out: Path, replace: bool, **chosen: Any) -> None:
     """Train an encoder on CAPTURES (files or folders) and write a bundle."""
     from detector.bundle import MANIFEST, BundleError, save
@@ -176,7 +133,10 @@ def evaluate(
 @click.argument("captures", nargs=-1, required=True, type=PATHS)
 @click.option("--links", multiple=True, default=("*",), help="Links to replay (patterns)")
 @click.option(
-    "--hop", type=ABOVE_0, default=1.0, help="Seconds from one window of a link to its next"
+    "--hop",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    help="Seconds from one window of a link to its next",
 )
 @click.option(
     "--verdicts",

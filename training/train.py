@@ -1,159 +1,98 @@
 """Training: captures in, a bundle out."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detector import __version__
 from detector.anchors import AnchorSet
 from detector.architecture import Architecture
-from detector.bundle import FORMAT, Anchor, Bundle, Manifest, Training
-from detector.capture import (
-    CaptureError,
-    LinkCapture,
-    features_of,
-    files_of,
-    links_of,
-    read_table,
-)
+from detector.bundle import FORMAT, Bundle, Manifest, Training
+from detector.capture import CaptureError
 from detector.encoder import Encoder
 from detector.inputs import Inputs
 from detector.keras_engine import KerasEngine, get_weights, keras
 from detector.window import WindowSpec
 
-from .augment import superposed
+from .data import Data, Side, read
 from .model import siamese
 from .recipe import input_spec, scaled
+from .reference import choose_anchors, describe, find_anchors
 from .settings import Settings
-from .split import split_runs
 from .triplets import LabelledWindows, Triplets
 
-SPARSE = 0.05  # a feature that more of the rows lack is optional
 SCALING_WINDOWS = 4000
-MEDOID_WINDOWS = 600  # of each label, to choose its anchor from
 GOLDEN = 8
 WARM_UP = 4  # epochs, before which none is kept as the best
 
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """Windows to learn from and to validate on, and what they are made of."""
-
-    spec: WindowSpec
-    learning: LabelledWindows  # superposed traffic included
-    recorded: LabelledWindows  # what was really recorded of it, windows of one label throughout
-    validation: LabelledWindows
-    captures: dict[str, str]  # file name to SHA-256
-
-    def __post_init__(self) -> None:
-        labels = {*self.learning.labels, *self.validation.labels}
-        if bare := sorted(labels - set(self.recorded.labels)):
-            raise CaptureError(
-                f"the runs to learn from have no window of {bare[0]!r} throughout, to be its "
-                "anchor: record more runs of it, or choose fewer steps"
-            )
-
-
 Progress = Callable[[int, int, dict[str, float]], None]  # epoch, epochs, what was measured
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An encoder that has learnt, and how that went."""
+
+    encoder: Encoder
+    architecture: Architecture
+    weights: dict[str, NDArray[np.float32]]
+    losses: Sequence[float]  # on the validation runs, one for each epoch; empty without them
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs gave the weights that were kept; the first few don't count."""
+        later = self.losses[WARM_UP:]
+        return WARM_UP + 1 + int(np.argmin(later)) if later else len(self.losses)
 
 
 def train(paths: Sequence[Path], settings: Settings, progress: Progress) -> Bundle:
     """Train an encoder on captures.
 
+    It learns twice: first without the validation runs, which tell after how many epochs to stop
+    and how good the result is on runs it has not seen; then, if *refit*, as long on all runs,
+    since with a few dozen runs each one counts.
+
     Raises:
         CaptureError: if the captures can't be learnt from.
     """
-    keras.utils.set_random_seed(settings.seed)
     data = read(paths, settings)
-    given = find_anchors(data.recorded, settings.anchors)  # an error now, not after the training
-    inputs = _inputs(data, settings)
-    architecture = Architecture(
-        inputs.count, settings.units, settings.embedding, settings.statistics
-    )
-    model, history = fit(data, inputs, architecture, settings, progress)
-    weights = get_weights(model)
-    engine = KerasEngine(architecture, weights, data.spec.steps)
-    encoder = Encoder(inputs, engine, architecture.embedding)
-    chosen = choose_anchors(data.recorded, encoder, given)
-    golden = data.recorded.cut(np.linspace(0, len(data.recorded) - 1, GOLDEN).astype(int))
-    anchors = [_anchor(data.recorded, place) for place in chosen]
-    windows = data.recorded.cut(np.array(chosen))
-    points = encoder.embed(windows)
-    labels = tuple(anchor.label for anchor in anchors)
-    return Bundle(
-        manifest=Manifest(
-            format=FORMAT,
-            version=__version__,
-            window=data.spec,
-            inputs=inputs.spec,
-            architecture=architecture,
-            labels=tuple(sorted(set(labels))),
-            anchors=tuple(anchors),
-            training=Training(
-                captures=data.captures,
-                runs=_runs(data.recorded),
-                validation_runs=_runs(data.validation),
-                links=settings.links,
-                seed=settings.seed,
-                settings=_settings(settings),
-                scores=_scores(history, data.validation, encoder, AnchorSet(points, labels)),
-            ),
-        ),
-        weights=weights,
-        anchor_windows=windows,
-        anchor_embeddings=points,
-        golden_windows=golden,
-        golden_embeddings=encoder.embed(golden),
-    )
-
-
-def read(paths: Sequence[Path], settings: Settings) -> Data:
-    """Read captures and part their runs into those to learn from and those to validate on."""
-    table = read_table(paths)
-    features = tuple(dict.fromkeys(settings.features)) or features_of(table)
-    everywhere = links_of(table, features, settings.step_ms)
-    links = [link for link in everywhere if _is_wanted(link, settings)]
-    if not links:
-        raise CaptureError("no link matches, or all runs are left out")
-    learning, validation = split_runs(links, settings.validation_share, settings.seed)
-    more = superposed(learning, everywhere, features) if settings.superpose else []
-    lacking = table[list(features)].isna().mean()
-    optional = tuple(name for name in features if lacking[name] > SPARSE)
-    spec = WindowSpec(tuple(features), settings.steps, settings.step_ms, optional)
-    tail = min(settings.steps, max(1, round(settings.tail_seconds * 1000 / settings.step_ms)))
-    return Data(
-        spec=spec,
-        learning=_windows([*learning, *more], spec, tail, "learn from"),
-        recorded=LabelledWindows(learning, spec, tail=spec.steps),
-        validation=_windows(validation, spec, tail, "validate on"),
-        captures=dict(
-            sorted((file.name, _hash(file)) for path in paths for file in files_of(path))
-        ),
+    side = data.whole if settings.refit else data.rehearsal
+    given = find_anchors(side.recorded, settings.anchors)  # an error now, not after the training
+    fitted = fit(data.rehearsal, data.spec, settings, progress, data.validation)
+    scores = _scores(fitted, data)
+    if settings.refit:
+        again = replace(settings, epochs=fitted.epochs)
+        fitted = fit(side, data.spec, again, progress)
+    return _bundle(
+        fitted, side, choose_anchors(side.recorded, fitted.encoder, given), data, scores, settings
     )
 
 
 def fit(
-    data: Data,
-    inputs: Inputs,
-    architecture: Architecture,
+    side: Side,
+    spec: WindowSpec,
     settings: Settings,
     progress: Progress,
-) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Train until the validation runs get no better, and keep the best."""
-    encoder, model = siamese(
+    validation: LabelledWindows | None = None,
+) -> Fitted:
+    """Train on one side's runs; until *validation* gets no better, where it is given."""
+    keras.utils.set_random_seed(settings.seed)
+    inputs = _inputs(side.learning, settings)
+    architecture = Architecture(
+        inputs.count, settings.units, settings.embedding, settings.statistics
+    )
+    model, trained = siamese(
         architecture,
-        data.spec.steps,
+        spec.steps,
         loss=settings.loss,
         margin=settings.margin,
         learning_rate=settings.learning_rate,
     )
     triplets = Triplets(
-        data.learning,
+        side.learning,
         inputs,
         batch=settings.batch,
         batches=settings.batches,
@@ -161,90 +100,81 @@ def fit(
         load_span=settings.load_span,
         drop=settings.drop,
     )
-    held_back = Triplets(
-        data.validation, inputs, batch=512, batches=2, seed=settings.seed + 1, fresh=False
-    )
     report = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: progress(epoch + 1, settings.epochs, dict(logs))
     )
     stop = keras.callbacks.EarlyStopping(
         patience=settings.patience, restore_best_weights=True, start_from_epoch=WARM_UP
     )
-    history = model.fit(
+    history = trained.fit(
         triplets,
-        validation_data=held_back,
+        validation_data=_held_back(validation, inputs, settings) if validation else None,
         epochs=settings.epochs,
-        callbacks=[stop, report],
+        callbacks=[stop, report] if validation else [report],
         verbose=0,
+    ).history
+    weights = get_weights(model)
+    engine = KerasEngine(architecture, weights, spec.steps)
+    encoder = Encoder(inputs, engine, architecture.embedding)
+    return Fitted(encoder, architecture, weights, history.get("val_loss", ()))
+
+
+def _held_back(windows: LabelledWindows, inputs: Inputs, settings: Settings) -> Triplets:
+    """Make the triplets to validate on, the same in every epoch."""
+    return Triplets(windows, inputs, batch=512, batches=2, seed=settings.seed + 1, fresh=False)
+
+
+def _bundle(
+    fitted: Fitted,
+    side: Side,
+    chosen: Sequence[int],
+    data: Data,
+    scores: dict[str, float],
+    settings: Settings,
+) -> Bundle:
+    """Put an encoder and its anchors into a bundle."""
+    recorded, encoder = side.recorded, fitted.encoder
+    golden = recorded.cut(np.linspace(0, len(recorded) - 1, GOLDEN).astype(int))
+    anchors = tuple(describe(recorded, place) for place in chosen)
+    windows = recorded.cut(np.array(chosen))
+    return Bundle(
+        manifest=Manifest(
+            format=FORMAT,
+            version=__version__,
+            window=data.spec,
+            inputs=encoder.inputs.spec,
+            architecture=fitted.architecture,
+            labels=tuple(sorted({anchor.label for anchor in anchors})),
+            anchors=anchors,
+            training=Training(
+                captures=data.captures,
+                runs=_runs(recorded),
+                validation_runs=_runs(data.validation),
+                links=settings.links,
+                seed=settings.seed,
+                settings=_settings(settings),
+                scores=scores,
+            ),
+        ),
+        weights=fitted.weights,
+        anchor_windows=windows,
+        anchor_embeddings=encoder.embed(windows),
+        golden_windows=golden,
+        golden_embeddings=encoder.embed(golden),
     )
-    return encoder, history.history
 
 
-def find_anchors(windows: LabelledWindows, given: Mapping[str, str]) -> dict[str, int]:
-    """Find the reference windows that are *given* as LINK@START_MS, by label.
-
-    Raises:
-        CaptureError: if there is no such label, or no window of it there.
-    """
-    unknown = sorted(set(given) - set(windows.labels))
-    if unknown:
-        raise CaptureError(f"an anchor is given for {unknown[0]!r}, a label without a window")
-    return {label: _find(windows, label, where) for label, where in given.items()}
-
-
-def choose_anchors(
-    windows: LabelledWindows, encoder: Encoder, given: Mapping[str, int]
-) -> list[int]:
-    """Choose one reference window for each label: the one *given*, or the medoid.
-
-    The medoid is the window that is nearest to all others of its label, so neither an odd one
-    nor an average that never happened.
-    """
-    return [
-        given[label] if label in given else _medoid(windows, label, encoder)
-        for label in sorted(set(windows.labels))
-    ]
-
-
-def _medoid(windows: LabelledWindows, label: str, encoder: Encoder) -> int:
-    places = np.flatnonzero(windows.labels == label)
-    if len(places) > MEDOID_WINDOWS:
-        places = places[np.linspace(0, len(places) - 1, MEDOID_WINDOWS).astype(int)]
-    points = encoder.embed(windows.cut(places)).astype(np.float64)
-    distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    return int(places[distances.sum(axis=1).argmin()])
-
-
-def _find(windows: LabelledWindows, label: str, given: str) -> int:
-    link, _, start = given.rpartition("@")
-    for place in np.flatnonzero(windows.labels == label):
-        where = windows.place(place)
-        if where.link.link == link and str(where.start_ms) == start:
-            return int(place)
-    raise CaptureError(f"no window of {label!r} is at {given!r}; give LINK@START_MS")
-
-
-def _anchor(windows: LabelledWindows, place: int) -> Anchor:
-    where = windows.place(place)
-    label, kind = str(windows.labels[place]), str(windows.kinds[place] or "")
-    run = where.link.link
-    return Anchor(f"{label}/{run}", label, kind or label, run, where.start_ms)
-
-
-def _scores(
-    history: Mapping[str, Sequence[float]],
-    windows: LabelledWindows,
-    encoder: Encoder,
-    anchors: AnchorSet,
-) -> dict[str, float]:
-    """How the training went: by the validation runs, which decided when to stop."""
-    found = anchors.classify(encoder.embed(windows.cut(slice(None)))).label
-    truth = [anchors.labels.index(label) for label in windows.labels]
-    losses = history["val_loss"]
+def _scores(fitted: Fitted, data: Data) -> dict[str, float]:
+    """Tell how the training went, by the validation runs, which decided when to stop."""
+    recorded, encoder = data.rehearsal.recorded, fitted.encoder
+    chosen = choose_anchors(recorded, encoder, {})
+    labels = [str(recorded.labels[place]) for place in chosen]
+    anchors = AnchorSet(encoder.embed(recorded.cut(np.array(chosen))), labels)
+    found = anchors.classify(encoder.embed(data.validation.cut(slice(None)))).label
+    truth = [anchors.labels.index(label) for label in data.validation.labels]
     return {
-        "epochs": float(len(losses)),
-        # Of the weights that were kept: the best after the warm-up, else the last.
-        "validation_loss": round(min(losses[WARM_UP:] or losses[-1:]), 5),
+        "epochs": float(fitted.epochs),
+        "validation_loss": round(fitted.losses[fitted.epochs - 1], 5),
         "validation_accuracy": round(float(np.mean(found == truth)), 4),
     }
 
@@ -266,35 +196,15 @@ def _settings(settings: Settings) -> dict[str, Any]:
     return kept | {"leave_out": ",".join(settings.leave_out)}
 
 
-def _is_wanted(link: LinkCapture, settings: Settings) -> bool:
-    is_out = any(fnmatchcase(link.run, pattern) for pattern in settings.leave_out)
-    return not is_out and any(fnmatchcase(link.link, pattern) for pattern in settings.links)
-
-
 def _runs(windows: LabelledWindows) -> tuple[str, ...]:
     return tuple(sorted({link.run for link in windows.links}))
 
 
-def _windows(
-    links: Sequence[LinkCapture], spec: WindowSpec, tail: int, purpose: str
-) -> LabelledWindows:
-    windows = LabelledWindows(links, spec, tail=tail)
-    labels = set(windows.labels)
-    if len(labels) < 2:
-        found = ", ".join(sorted(labels)) or "none"
-        raise CaptureError(f"the runs to {purpose} need two labels, they have {found}")
-    return windows
-
-
-def _inputs(data: Data, settings: Settings) -> Inputs:
+def _inputs(windows: LabelledWindows, settings: Settings) -> Inputs:
     rng = np.random.default_rng(settings.seed)
-    count = min(SCALING_WINDOWS, len(data.learning))
-    sample = data.learning.cut(rng.choice(len(data.learning), count, replace=False))
-    spec = input_spec(data.spec.features, settings.half_lives_seconds)
+    count = min(SCALING_WINDOWS, len(windows))
+    sample = windows.cut(rng.choice(len(windows), count, replace=False))
+    spec = input_spec(windows.spec.features, settings.half_lives_seconds)
     if not spec.names:
-        raise CaptureError(f"no input can be made of {', '.join(data.spec.features)}")
-    return Inputs(scaled(spec, data.spec, sample), data.spec)
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        raise CaptureError(f"no input can be made of {', '.join(windows.spec.features)}")
+    return Inputs(scaled(spec, windows.spec, sample), windows.spec)

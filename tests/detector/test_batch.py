@@ -132,3 +132,26 @@ def test_a_record_that_the_client_could_not_read_is_a_dead_letter_too():
     (letter,) = batch.dead_letters
     assert (letter.rejected.reason, letter.rejected.detail) == ("unreadable", "CRC mismatch")
     assert batch.messages == 1
+
+
+def test_a_batch_says_which_windows_came_in_which_record():
+    """Verdicts go out in as many records as the windows came in, under the same key."""
+    first = Message("windows", 0, 0, record(3).value, b"trunk-a")
+    rubbish = Message("windows", 0, 1, b"rubbish", b"trunk-b")
+    last = Message("windows", 0, 2, record(1).value)
+
+    batch, _, _ = batch_of([first, rubbish, last])
+
+    assert [(share.key, share.windows) for share in batch.shares] == [(b"trunk-a", 3), (None, 1)]
+
+
+def test_where_records_hold_many_windows_fewer_are_asked_for():
+    """A thousand records of a hundred windows each would be a hundred times the batch."""
+    clock = Clock()
+    source = TimedSource(clock, [record(10, offset=number) for number in range(9)])
+    batcher = Batcher(source, SPEC, windows=20, wait_seconds=1.0, clock=clock)
+
+    sizes = [len(batcher.next(5.0).windows) for _ in range(2)]
+
+    assert sizes == [20, 20]
+    assert [most for _, most in source.polls] == [20, 10, 2, 1]

@@ -75,7 +75,9 @@ def options_of(settings):
     for knob in fields(settings):
         value = getattr(settings, knob.name)
         if value != getattr(Settings(), knob.name):
-            name = {"half_lives_seconds": "half-life"}.get(knob.name, knob.name.replace("_", "-"))
+            name = {"half_lives_seconds": "half-lives-seconds"}.get(
+                knob.name, knob.name.replace("_", "-")
+            )
             yield from (
                 f"--{name}={one}" for one in (value if isinstance(value, tuple) else [value])
             )
@@ -163,7 +165,7 @@ def test_verdicts_can_go_to_stdout(trained_bundle, capture):
         ["--steps=0"],
         ["--step-ms=0"],
         ["--tail-seconds=-1"],
-        ["--half-life=-1"],
+        ["--half-lives-seconds=-1"],
         ["--units=0"],
         ["--units=5000"],
         ["--embedding=0"],

@@ -1,29 +1,22 @@
-"""Kafka: windows in; verdicts, events and dead letters out. This file alone knows the client.
+"""Windows from Kafka, as a member of a consumer group.
 
 At least once: the position is committed only when everything that came of the records is
-acknowledged. The broker may be away at the start or at any time after; the daemon waits for it,
-says so, and loses nothing.
+acknowledged. The broker may be away at the start or at any time after; `poll` then gives nothing,
+the vitals tell, and nothing is lost.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
-from kafka.partitioner.default import DefaultPartitioner, murmur2
 from kafka.structs import OffsetAndMetadata
 
-from .batch import DeadLetter
 from .config import Kafka
-from .sinks import Outcome, SinkUnavailableError
 from .source import Message, Vitals
 
 log = logging.getLogger(__name__)
@@ -31,11 +24,8 @@ log = logging.getLogger(__name__)
 CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
 COMMIT_MS = 3000
 CLOSE_MS = 2000
-SLICE_SECONDS = 0.2  # how long a delivery is waited for before looking whether to stop
-LIST = 500  # verdicts in a message at most; each takes a few hundred bytes of the 1 MB
-KEYS = 100_000  # links whose partition is remembered
+PAUSE_SECONDS = 0.2  # before asking again when the broker gave an error for an answer
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
-VALUE_BYTES = 900_000  # of a dead letter that is passed on; a broker refuses more than 1 MB
 
 
 class KafkaSource:
@@ -133,7 +123,7 @@ class KafkaSource:
         if stuck is None:
             # Not a record but the broker's answer, such as a missing topic: the client retries.
             log.warning("poll failed", extra={"why": repr(error)})
-            threading.Event().wait(SLICE_SECONDS)
+            threading.Event().wait(PAUSE_SECONDS)
             return []
         place = stuck.topic_partition
         offset = self._consumer.position(place)
@@ -193,164 +183,3 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 def _heartbeat_age_seconds(metrics: Any) -> float:
     age = metrics.get("consumer-coordinator-metrics", {}).get("last-heartbeat-seconds-ago", -1)
     return float(age) if age >= 0 else float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One record to be delivered."""
-
-    topic: str
-    key: bytes | None
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class _Remembering(DefaultPartitioner):  # type: ignore[misc]
-    """Puts a key where the default does; its hash is slow Python, and links come again."""
-
-    def partition(
-        self,
-        topic: str,
-        key: bytes | None,
-        serialized_key: bytes | None,
-        value: bytes,
-        serialized_value: bytes,
-        cluster: Any,
-    ) -> Any:
-        """Give a record's partition: the key's hash, modulo the topic's partitions."""
-        if serialized_key is None:
-            return super().partition(topic, key, serialized_key, value, serialized_value, cluster)
-        return _hash(serialized_key) % len(cluster.partitions_for_topic(topic))
-
-
-@lru_cache(KEYS)
-def _hash(key: bytes) -> int:
-    return int(murmur2(key)) & 0x7FFFFFFF
-
-
-class KafkaSink:
-    """Delivers verdicts, events and dead letters, and waits for every acknowledgement."""
-
-    def __init__(
-        self, settings: Kafka, stopping: threading.Event, beat: Callable[[], None]
-    ) -> None:
-        self._settings, self._stopping = settings, stopping
-        self._beat = beat  # called while waiting: a broker that is away is not a hang
-        self._producer: Any = None
-        self._encode = msgspec.json.Encoder().encode
-
-    def send(self, outcome: Outcome) -> None:
-        """Deliver all, and try again for as long as the broker is away.
-
-        Raises:
-            SinkUnavailableError: if told to stop while it is away.
-        """
-        left = list(self._records(outcome))
-        while left:
-            self._beat()
-            left = self._deliver(left)
-            if left and self._stopping.is_set():
-                raise SinkUnavailableError(f"{len(left)} records are not acknowledged")
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        if self._producer is not None:
-            self._producer.close(timeout=CLOSE_MS / 1000)
-            self._producer = None
-
-    def _records(self, outcome: Outcome) -> Iterable[_Record]:
-        topics = self._settings
-        if topics.verdicts_a_message == "one":
-            for verdict in outcome.verdicts:
-                yield _Record(topics.verdicts, verdict.link.encode(), self._encode(verdict))
-        else:
-            yield from self._answers(outcome)
-        for event in outcome.events:
-            yield _Record(topics.events, event.link.encode(), self._encode(event))
-        for letter in outcome.dead_letters:
-            yield _dead_letter(topics.dead_letters, letter)
-
-    def _answers(self, outcome: Outcome) -> Iterable[_Record]:
-        """Answer each record with the verdicts of its windows: one as it is, more as lists."""
-        verdicts = iter(outcome.verdicts)
-        for share in outcome.shares:
-            for start in range(0, share.windows, LIST):
-                some = list(islice(verdicts, min(LIST, share.windows - start)))
-                body = some[0] if share.windows == 1 else some
-                yield _Record(self._settings.verdicts, share.key, self._encode(body))
-
-    def _deliver(self, records: Sequence[_Record]) -> list[_Record]:
-        """Try once, and give back what was not acknowledged."""
-        if self._producer is None and not self._connect():
-            return list(records)
-        futures: list[Any] = []
-        try:
-            for record in records:
-                headers = list(record.headers)
-                futures.append(
-                    self._producer.send(record.topic, record.value, record.key, headers)
-                )
-            problem = self._wait(futures)
-        except KafkaError as error:  # no word of the topic, or no room in the buffer
-            problem = repr(error)
-        if not problem:
-            return []
-        log.warning("delivery failed, trying again", extra={"why": problem})
-        # A producer that gave records up has gaps in its sequence; a fresh one has none.
-        self.close()
-        acked = [future.is_done and future.succeeded() for future in futures]
-        acked += [False] * (len(records) - len(futures))
-        return [record for record, is_acked in zip(records, acked, strict=True) if not is_acked]
-
-    def _wait(self, futures: Sequence[Any]) -> str:
-        """Wait for all acknowledgements; what is said is the first failure."""
-        for future in futures:
-            while not future.is_done:
-                try:
-                    future.get(timeout=SLICE_SECONDS)
-                except KafkaError:
-                    self._beat()
-                    if not future.is_done and self._stopping.is_set():
-                        return "told to stop"
-            if future.failed():
-                return repr(future.exception)
-        return ""
-
-    def _connect(self) -> bool:
-        settings = self._settings
-        delivery_ms = round(settings.delivery_seconds * 1000)
-        try:
-            self._producer = KafkaProducer(
-                bootstrap_servers=settings.bootstrap.split(","),
-                bootstrap_timeout_ms=CONNECT_MS,
-                client_id="anchorwatchd",
-                partitioner=_Remembering(),
-                compression_type="lz4",
-                linger_ms=5,
-                batch_size=256 * 1024,
-                delivery_timeout_ms=delivery_ms,
-                request_timeout_ms=max(1000, delivery_ms // 2),
-                max_block_ms=CONNECT_MS,
-            )
-        except (KafkaError, OSError) as error:
-            log.warning(
-                "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
-            )
-            self._stopping.wait(SLICE_SECONDS)
-            return False
-        return True
-
-
-def _dead_letter(topic: str, letter: DeadLetter) -> _Record:
-    """Make a record of what could not be used, with where it lay and why in its headers."""
-    message, rejected = letter.message, letter.rejected
-    facts = {
-        "reason": rejected.reason,
-        "detail": rejected.detail[:1000],
-        "topic": message.topic,
-        "partition": str(message.partition),
-        "offset": str(message.offset),
-        "size": str(len(rejected.data)),  # bytes; more than are passed on if it was cut
-    }
-    headers = tuple((name, fact.encode("utf-8", "replace")) for name, fact in facts.items())
-    return _Record(topic, message.key, rejected.data[:VALUE_BYTES], headers)
