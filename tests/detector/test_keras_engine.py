@@ -49,6 +49,12 @@ def test_padding_to_a_fixed_size_does_not_show(engine):
 
 
 def test_it_takes_its_largest_batch_whole(engine):
-    """The encoder cuts by the tile that the engine names."""
-    assert engine.KerasEngine.tile == max(engine.BATCHES)
-    assert sorted(engine.BATCHES) == list(engine.BATCHES)
+    """The encoder cuts by the tile that the engine names, and no larger batch is compiled."""
+    architecture = Architecture(inputs=3, units=(2,), embedding=2)
+    keras = engine.KerasEngine(architecture, make_weights(architecture), STEPS)
+    inputs = np.zeros((keras.tile, STEPS, 3), np.float32)
+
+    answer = keras.embed(inputs)
+
+    assert keras.tile == max(engine.BATCHES)
+    assert answer.shape == (keras.tile, 2)

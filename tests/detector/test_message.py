@@ -189,7 +189,10 @@ UNUSABLE = {
     "name": [body(link=""), body(link="a\nb"), body(link="x" * 201), body(source="\x00")],
     "time": [body(start_ms=-1), body(start_ms=MAX_TIME_MS + 1), body(start_ms=2**62)],
     "step": [body(step_ms=1001), body(step_ms=0), body(step_ms=-1000)],
-    "feature": [body(features=["requests", "answers", "answers", "response_ms"])],
+    "feature": [
+        body(features=["requests", "answers", "response_ms", "jitter"]),
+        body(features=[*SPEC.features, "answers"], values=rows([1, 2, 3, 4, 5])),
+    ],
     "shape": [
         body(values=rows(VALUES[0], 3)),
         body(values=rows(VALUES[0], 5)),
@@ -320,6 +323,18 @@ def test_deep_nesting_in_an_unknown_field_is_refused_as_well():
 def test_unknown_fields_are_passed_over():
     """A later exporter may say more than this daemon asks."""
     only_window(FORMS["json"](body(more={"deep": [1]})))
+
+
+@pytest.mark.parametrize(("more", "windows"), [(9, 16), (70_000, 2), (0, 70_000)])
+def test_messagepack_of_every_length_is_known_by_its_first_byte(more, windows):
+    """Maps and lists begin with other bytes from 16 and from 65,536 entries on."""
+    fields = body() | {f"more-{number}": 0 for number in range(more)}
+
+    alone, _ = decode(msgspec.msgpack.encode(fields), SPEC)
+    listed, _ = decode(msgspec.msgpack.encode([fields] * windows), SPEC)
+
+    assert len(alone) == 1
+    assert len(listed) == windows
 
 
 @pytest.mark.parametrize("blanks", [b" ", b"\n\t ", b" " * 40])

@@ -35,6 +35,7 @@ TINY = Settings(  # all that decides how well it learns, so that no default does
     batch=8,
     batches=4,
     epochs=2,
+    refit=False,
 )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -73,14 +74,12 @@ def trained_bundle(tmp_path):
 def options_of(settings):
     """Write settings as somebody would type them; what is usual need not be said."""
     for knob in fields(settings):
-        value = getattr(settings, knob.name)
+        value, name = getattr(settings, knob.name), knob.name.replace("_", "-")
         if value != getattr(Settings(), knob.name):
-            name = {"half_lives_seconds": "half-lives-seconds"}.get(
-                knob.name, knob.name.replace("_", "-")
-            )
-            yield from (
-                f"--{name}={one}" for one in (value if isinstance(value, tuple) else [value])
-            )
+            if isinstance(value, bool):
+                yield f"--{name}" if value else f"--no-{name}"
+            else:
+                yield from (f"--{name}={one}" for one in np.atleast_1d(value))
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["replay"]])

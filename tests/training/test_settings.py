@@ -20,9 +20,22 @@ from tests.training.captures import (
     tiny_training,
     write,
 )
+from training.data import read
 from training.losses import LOSSES, triplet
 from training.settings import Settings
-from training.train import WARM_UP, read, train
+from training.train import WARM_UP, train
+
+# TensorFlow's own pipeline is compiled all the same, and it warns of that.
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions:UserWarning")
+
+
+@pytest.fixture(autouse=True)
+def eagerly():
+    """Compile nothing: for a short epoch that takes longer than the epoch itself."""
+    tiny_training()  # which other tests compare with a real one, byte by byte
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def names(windows):
@@ -38,16 +51,28 @@ def runs(windows):
 # What is read: a knob, another value, and what must be true of the data then and not before.
 READING = {
     "steps": (12, lambda data: data.spec.steps == 12),
-    "step_ms": (2000, lambda data: data.spec.step_ms == data.recorded.links[0].step_ms == 2000),
-    "features": (("fwd_invite", "rev_2xx"), lambda data: data.recorded.rows.shape[1] == 2),
-    "links": (("*/core",), lambda data: all(n.endswith("/core") for n in names(data.recorded))),
+    "step_ms": (
+        2000,
+        lambda data: data.spec.step_ms == data.rehearsal.recorded.links[0].step_ms == 2000,
+    ),
+    "features": (
+        ("fwd_invite", "rev_2xx"),
+        lambda data: data.rehearsal.recorded.rows.shape[1] == 2,
+    ),
+    "links": (
+        ("*/core",),
+        lambda data: all(n.endswith("/core") for n in names(data.rehearsal.recorded)),
+    ),
     "leave_out": (
         ("r0",),
-        lambda data: "r7/core" in names(data.recorded) | names(data.validation),
+        lambda data: "r7/core" in names(data.rehearsal.recorded) | names(data.validation),
     ),
     "validation_share": (0.5, lambda data: len(runs(data.validation)) == 3),
-    "tail_seconds": (10.0, lambda data: "blocked" not in partial(data.learning)),
-    "superpose": (False, lambda data: not any("+" in name for name in names(data.learning))),
+    "tail_seconds": (10.0, lambda data: "blocked" not in partial(data.rehearsal.learning)),
+    "superpose": (
+        False,
+        lambda data: not any("+" in name for name in names(data.rehearsal.learning)),
+    ),
     "seed": (3, lambda data: "r0" in runs(data.validation)),
 }
 # What is trained on: a knob and another value; the first epoch must measure something else.
@@ -64,7 +89,11 @@ EPOCH = {
 WRITTEN = {
     "half_lives_seconds": ((7.0,), lambda manifest: manifest.inputs.half_lives_seconds == (7.0,)),
     "units": ((3, 2), lambda manifest: manifest.architecture.units == (3, 2)),
-    "statistics": (False, lambda manifest: not manifest.architecture.statistics),
+    "statistics": (True, lambda manifest: manifest.architecture.statistics),
+    "refit": (
+        True,
+        lambda manifest: {"r0", *manifest.training.validation_runs} <= learnt(manifest),
+    ),
     "embedding": (3, lambda manifest: manifest.architecture.embedding == 3),
     "epochs": (1, lambda manifest: manifest.training.scores["epochs"] == 1),
     "anchors": (
@@ -76,6 +105,11 @@ WRITTEN = {
     ),
 }
 ALONE = {"patience"}  # has a test of its own
+
+
+def learnt(manifest):
+    """Give the runs that an encoder has learnt from."""
+    return {*manifest.training.runs}
 
 
 def partial(windows):
@@ -104,20 +138,6 @@ def test_a_knob_of_reading_changes_what_is_read(knob, tmp_path):
     assert not is_turned(before)
 
 
-@pytest.fixture
-def eagerly():
-    """Compile nothing: for a short epoch that takes longer than the epoch itself."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-# TensorFlow's own pipeline is compiled all the same, and it warns of that.
-COMPILES = pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions:UserWarning")
-
-
-@COMPILES
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("knob", EPOCH)
 def test_a_knob_of_learning_changes_what_the_first_epoch_measures(knob, tmp_path):
     """The loss after one epoch holds all that was drawn, computed and corrected in it."""
@@ -132,17 +152,17 @@ def test_a_knob_of_learning_changes_what_the_first_epoch_measures(knob, tmp_path
     assert after.first["loss"] != pytest.approx(before.first["loss"], rel=1e-5)
 
 
-@COMPILES
-@pytest.mark.usefixtures("eagerly")
 def test_training_stops_once_validation_gets_no_better(tmp_path):
     """More epochs cost time and learn the training runs by heart."""
     path, recorder = write(make_table(), tmp_path), Recorder()
-    still = replace(TINY, learning_rate=1e-12, batches=1, patience=2, epochs=30)
+    still = replace(TINY, learning_rate=1e-12, batches=1, patience=2, epochs=30, refit=True)
 
     bundle = train([path], still, recorder)
 
-    assert len(recorder.epochs) == WARM_UP + 1 + 2  # the first that counts, and two no better
-    assert bundle.manifest.training.scores["epochs"] == len(recorder.epochs)
+    validated = [epoch for epoch in recorder.epochs if "val_loss" in epoch]
+    assert len(validated) == WARM_UP + 1 + 2  # the first that counts, and two no better
+    assert bundle.manifest.training.scores["epochs"] == WARM_UP + 1
+    assert len(recorder.epochs) - len(validated) == WARM_UP + 1  # and as long once more
 
 
 def doubled(anchor, positive, negative, *, margin):
@@ -153,9 +173,10 @@ def doubled(anchor, positive, negative, *, margin):
 @cache
 def turned():
     """Train once with all that shows in the manifest turned."""
-    changes = {knob: value for knob, (value, _) in WRITTEN.items()}
+    changes, recorder = {knob: value for knob, (value, _) in WRITTEN.items()}, Recorder()
     with TemporaryDirectory() as folder:
-        return train([write(make_table(), Path(folder))], replace(TINY, **changes), Recorder())
+        path = write(make_table(), Path(folder))
+        return train([path], replace(TINY, **changes), recorder), recorder
 
 
 @pytest.mark.parametrize("knob", WRITTEN)
@@ -163,16 +184,27 @@ def test_a_knob_of_the_encoder_shows_in_the_manifest(knob):
     """Whoever has the bundle can see what it was made with."""
     _, is_turned = WRITTEN[knob]
 
-    assert is_turned(turned().manifest)
+    assert is_turned(turned()[0].manifest)
     assert not is_turned(tiny_training()[0].manifest)
 
 
 def test_another_architecture_passes_the_self_test_too():
     """Two layers and another size are as good as the usual ones, in the daemon's engine too."""
-    bundle = turned()
+    bundle, _ = turned()
 
     assert open_encoder(bundle, "onnxruntime").size == 3
     assert set(bundle.weights) > set(tiny_training()[0].weights)
+
+
+def test_a_bundle_is_scored_by_the_encoder_that_had_not_seen_the_validation_runs():
+    """After learning again from all runs there is nothing left to judge by."""
+    bundle, recorder = turned()
+
+    scores = bundle.manifest.training.scores
+
+    rehearsed, refitted = recorder.epochs
+    assert scores["validation_loss"] == pytest.approx(rehearsed["val_loss"], abs=1e-5)
+    assert "val_loss" not in refitted
 
 
 @pytest.mark.parametrize("knob", [field.name for field in fields(Settings)])
