@@ -22,7 +22,7 @@ class Settings:
     links: tuple[str, ...] = _setting(("*",), "Links to learn from (patterns)")
     leave_out: tuple[str, ...] = _setting((), "Runs to keep for evaluation (patterns)")
     features: tuple[str, ...] = _setting((), "Features to read; none given = all")
-    steps: int = _setting(30, "Rows in a window", 1)
+    steps: int = _setting(15, "Rows in a window", 1)
     step_ms: int = _setting(1000, "Milliseconds of a row", 1)
     tail_seconds: float = _setting(3.0, "Last seconds that give a window its label", 0)
     half_lives_seconds: tuple[float, ...] = _setting((2.0, 10.0), "Smoothing of the inputs", 0)

@@ -209,6 +209,17 @@ def test_speed_decides_how_long_a_replay_takes(service):
     assert took[0] - took[1] > 0.1
 
 
+def test_runs_of_different_days_are_replayed_side_by_side(service, tmp_path):
+    """Nobody waits a day for the second run of a demonstration."""
+    make_capture(tmp_path / "mon.csv", {"mon/access": LABELS})
+    make_capture(tmp_path / "tue.csv", {"tue/access": LABELS}, start_ms=NOON_MS + 86_400_000)
+    made = service(CAPTURES__PATHS=str(tmp_path), CAPTURES__SPEED="1", BATCH__WAIT_SECONDS="0")
+
+    batch = made.batches.next(1.0)
+
+    assert {window.link for window in batch.windows} == {"mon/access", "tue/access"}
+
+
 def test_paths_decides_what_is_replayed(service, tmp_path):
     """Own captures are what the daemon is tried on first."""
     mine = make_capture(tmp_path / "mine.csv", {"mine": LABELS})

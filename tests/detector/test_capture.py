@@ -144,8 +144,9 @@ def test_coarser_rows_are_refused(tmp_path):
 
 
 def test_the_usual_step_is_the_median_within_links():
-    """Neither a gap nor a second link changes what the step is."""
-    table = pd.concat([table_of([0, 1000, 2000, 60_000]), table_of([500, 1500], link="trunk-2")])
+    """Neither a gap nor a repeat nor a second link changes what the step is."""
+    first = table_of([0, 0, 0, 0, 1000, 2000, 3000, 60_000])  # some rows were written twice
+    table = pd.concat([first, table_of([500, 1500], link="trunk-2")])
 
     assert usual_step_ms(table) == 1000
 

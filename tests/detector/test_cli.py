@@ -301,7 +301,7 @@ def start(settings):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_in_the_middle_it_ends_with_0(tmp_path, number):
     """A restart, and Ctrl-C, are no failures, and nobody is to be called for them."""
-    with start(replay(tmp_path, CAPTURES__SPEED=1)) as daemon:
+    with start(replay(tmp_path, CAPTURES__SPEED=0.01)) as daemon:  # for twenty minutes
         with urllib.request.urlopen(f"{daemon.url}/metrics", timeout=10) as answer:
             page = answer.read().decode()
         was_running = daemon.process.poll() is None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.inputs import Inputs, InputSpec, Level
+from detector.keras_engine import keras
 from detector.window import WindowSpec
 from tests.training.captures import EXAMPLES, START_MS, make_link
 from training.triplets import LabelledWindows, Triplets
@@ -229,6 +230,30 @@ def test_each_batch_of_each_epoch_is_another():
     drawn = content(make_triplets(marked_windows([(0, 1, 2)] * 4)), epochs=3)
 
     assert len(set(drawn)) == len(drawn) == 15
+
+
+@pytest.mark.parametrize(("fresh", "count"), [(True, 6), (False, 3)])
+def test_keras_is_given_other_triplets_in_each_epoch(fresh, count):
+    """It is Keras that says when an epoch ends, and must be heard."""
+    seen = set()
+
+    class Watched(Triplets):
+        def __getitem__(self, index):
+            batch = super().__getitem__(index)
+            seen.add(b"".join(part.tobytes() for part in batch[0]))
+            return batch
+
+    windows = marked_windows([(0, 1, 2)] * 4)
+    wide = Inputs(InputSpec((0,), (), (Level("mark", "mark"),)), SPEC)
+    triplets = Watched(windows, wide, batch=8, batches=3, seed=1, fresh=fresh)
+    parts = [keras.Input((4, 1)) for _ in range(3)]
+    flat = keras.layers.Flatten()(keras.layers.Concatenate()(parts))
+    model = keras.Model(parts, keras.layers.Dense(1)(flat))
+    model.compile(loss="mse")
+
+    model.fit(triplets, epochs=2, verbose=0)
+
+    assert len(seen) == count
 
 
 def test_validation_sees_the_same_triplets_in_each_epoch():
