@@ -21,6 +21,7 @@ from .window import LARGEST, WindowError, WindowSpec, check_name
 SHIPPED = Path(__file__).parent.parent / "training" / "captures"  # the capture of `make demo`
 DIRECTIONS = (("fwd_", "rev_"), ("in_", "out_"), ("rx_", "tx_"))  # how features name the two
 TEXTS = ("link", "label", "kind")
+SPREAD = 100_000  # steps that a link's rows may always cover, however few they are
 NOT_FEATURES = ("t_ms", *TEXTS)
 
 
@@ -200,6 +201,9 @@ def _on_grid(
     offset = rows["t_ms"].to_numpy() - start_ms
     fine = native_ms < 0.75 * step_ms
     place = offset // step_ms if fine else np.rint(offset / step_ms).astype(np.int64)
+    if place.max() >= SPREAD + 100 * len(rows):  # a grid of it would fill the memory
+        steps = f"{place.max() + 1} steps of {step_ms} ms"
+        raise CaptureError(f"link {link!r}: {len(rows)} rows over {steps}; is a t_ms wrong?")
     grid = pd.RangeIndex(int(place.max()) + 1)
     values = _merge(rows[features], place, fine).reindex(grid)
     truth = _agreed(rows[["label", "kind"]].astype(object), place).reindex(grid)

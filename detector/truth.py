@@ -97,7 +97,7 @@ def _compare_link(
     first_end_ms = link.start_ms + span_ms
     result.watched_seconds += max(0, truth[-1].end_ms - first_end_ms) / 1000
     for before, now in itertools.pairwise(truth):
-        if now.end_ms <= first_end_ms or before.label == now.label:
+        if now.start_ms < first_end_ms or before.label == now.label:
             continue
         result.onsets += 1
         hits = [

@@ -4,12 +4,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from detector.bundle import Bundle
 from detector.encoder import Encoder, open_encoder
 from detector.service import Service
 from tests.fakes import make_bundle, make_service
+
+# Time limits of hypothesis are about the machine, and a busy one is no failure.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

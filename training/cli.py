@@ -71,12 +71,15 @@ def train(captures: tuple[Path, ...], out: Path, replace: bool, **chosen: Any) -
     if out.exists() and not (replace and (out / MANIFEST).is_file()):  # not after the work
         raise click.UsageError(f"{out} is there; --replace replaces bundles, and nothing else")
     from .progress import EpochBar
-    from .train import train as run  # TensorFlow takes seconds to import
 
     try:
+        from .train import train as run  # TensorFlow takes seconds to import
+
         with EpochBar() as bar:
             bundle = run(captures, Settings(**chosen), bar)
         bundle_id = save(bundle, out, replace=replace)
+    except ModuleNotFoundError as error:
+        _fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
     except (CaptureError, BundleError, OSError) as error:
         _fail(error)
     scores = ", ".join(f"{name} {n:g}" for name, n in bundle.manifest.training.scores.items())
@@ -205,6 +208,6 @@ def _pair(text: str) -> tuple[str, str]:
     return label, where
 
 
-def _fail(error: Exception, code: int = 1) -> NoReturn:
+def _fail(error: Exception | str, code: int = 1) -> NoReturn:
     click.echo(f"anchorwatch: {error}", err=True)
     sys.exit(code)

@@ -17,9 +17,9 @@ from detector.capture import (
 from detector.window import WindowSpec
 
 from .augment import superposed
+from .labelled import LabelledWindows
 from .settings import Settings
 from .split import split_runs
-from .triplets import LabelledWindows
 
 SPARSE = 0.05  # a feature that more of the rows lack is optional
 

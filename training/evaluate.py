@@ -23,8 +23,8 @@ from detector.truth import Change, Found, compare
 from detector.verdict import NORMAL
 from detector.window import WindowSpec
 
+from .labelled import LabelledWindows
 from .rivals import RIVALS, RivalUnavailable
-from .triplets import LabelledWindows
 
 Predict = Callable[[NDArray[np.float32]], Sequence[str]]  # windows to labels
 Progress = Callable[[str], None]
@@ -98,7 +98,7 @@ def evaluate(
         progress(name)
         try:
             predict = _train_rival(name, learnt, bundle)
-        except ValueError as error:  # features, steps or labels that it can't do with
+        except (ValueError, ImportError) as error:  # what it can't do with, or without
             unavailable[name] = str(error)
         else:
             scores[name] = score(predict, windows, spec, agree, of)

@@ -1,7 +1,9 @@
 """The default inputs for a capture: which ratios and levels its features allow.
 
-What travels between links is not how much there is of something but how it compares with
-something else on the same link, so each known counter goes into ratios.
+What travels between links is neither how much there is of something nor what the traffic is made
+of, but how it fares: what comes back of what is asked, what has to be sent again. So known
+counters go into ratios of outcome to attempt, and those that only tell the mix of protocols and
+messages are left out: an encoder that sees them learns which mix was faulty in training.
 A feature that no rule knows becomes a level, and any pair of directions a balance,
 so a capture with nothing but interface counters still makes an encoder.
 """
@@ -17,33 +19,27 @@ from detector.window import WindowSpec
 
 REQUESTS = ("invite", "bye", "register", "options", "cancel", "other_requests")
 FINALS = ("2xx", "3xx", "4xx", "5xx", "6xx")
-ERRORS = ("3xx", "4xx", "5xx", "6xx")
 SHARES = (  # part of, whole
     ("sip_retransmissions", "packets"),
-    ("tcp_retransmissions", "tcp_payload_segments"),
     ("tcp_retransmissions", "packets"),
-    ("tcp_syn", "packets"),
     ("tcp_rst", "packets"),
-    ("tcp_fin", "packets"),
     ("icmp_errors", "packets"),
-    ("new_calls", "packets"),
-    ("ack", "packets"),
-    ("drops", "packets_per_second"),
-    ("errors", "packets_per_second"),
-    ("discards", "packets"),
     ("errors", "packets"),
+    ("discards", "packets"),
+    ("drops", "packets"),
+    ("errors", "packets_per_second"),
+    ("drops", "packets_per_second"),
 )
-BALANCED = ("packets", "bytes", "tcp_syn", "packets_per_second", "bits_per_second", "octets")
+BALANCED = ("packets", "tcp_syn", "packets_per_second", "bits_per_second", "octets", "bytes")
 PRESENT = {  # what, and the features that count it
     "packets": ("packets",),
-    "requests": REQUESTS,
-    "answers": FINALS,
     "retransmissions": ("sip_retransmissions", "tcp_retransmissions"),
-    "connections": ("tcp_syn",),
-    "payload": ("tcp_payload_segments",),
 }
-LOAD = ("interarrival_ms", "interarrival_max_ms")  # say only how much traffic there is
-PACKET_BYTES = 500.0  # a usual packet; makes bytes a packet about 1
+MIX = (  # tell what the traffic is made of, or only how much there is of it
+    *("ack", "1xx", "new_calls", "tcp_fin", "tcp_payload_segments"),
+    *("interarrival_ms", "interarrival_max_ms"),
+)
+OCTETS = 500.0  # of a usual packet
 WIDE = 1e6  # a spread at which no input is clipped
 
 
@@ -61,7 +57,7 @@ def input_spec(features: Sequence[str], half_lives_seconds: Sequence[float]) -> 
     # A counter that is only balanced would lose how much there is of it: it keeps its level.
     used = {name for ratio in ratios for name in (*ratio.over, *ratio.under)}
     levels = [
-        Level(name, name) for name in features if name not in used and not name.endswith(LOAD)
+        Level(name, name) for name in features if name not in used and not _is_mix(name, known)
     ]
     return InputSpec(tuple(half_lives_seconds), (*balances, *ratios), tuple(levels))
 
@@ -88,9 +84,6 @@ def _ratios(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
         for part, whole in SHARES:
             if {out + part, out + whole} <= known:
                 yield Ratio(f"{out}{part}/{whole}", {out + part: 1}, {out + whole: 1})
-        if {out + "bytes", out + "packets"} <= known:
-            size = {out + "bytes": 1 / PACKET_BYTES}
-            yield Ratio(f"{out}bytes/packets", size, {out + "packets": 1})
 
 
 def _presences(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
@@ -108,10 +101,11 @@ def _presences(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
 def _balances(here: str, there: str, known: set[str]) -> Iterable[Ratio]:
     """Which direction is the busier one, from -1 to 1."""
     for name in BALANCED:
-        if {here + name, there + name} <= known:
+        pair = {here + name, there + name}
+        if pair <= known and not any(_is_mix(one, known) for one in pair):
             over = {here + name: 1.0, there + name: -1.0}
             under = {here + name: 1.0, there + name: 1.0}
-            floor = PACKET_BYTES if name in ("bytes", "octets") else 1.0
+            floor = OCTETS if name in ("bytes", "octets") else 1.0
             yield Ratio(f"{here[:-1]}/{there[:-1]} {name}", over, under, floor)
 
 
@@ -129,12 +123,9 @@ def _dialogue(out: str, back: str, known: set[str]) -> Iterable[Ratio]:
         # Whatever the transport: a SYN asks as a request does, and a SYN comes back.
         attempts = both | dict.fromkeys(opened, 1.0)
         yield Ratio(f"{out}attempts answered", finals | lost | opened, attempts)
-    if back + "2xx" in known:
-        yield Ratio(f"{out}requests succeeded", {back + "2xx": 1.0} | lost, both)
-    if back + "1xx" in known:
-        yield Ratio(f"{out}requests in progress", {back + "1xx": 1.0}, requests)
-    errors = {back + name: 1.0 for name in ERRORS if back + name in known}
-    if errors:
-        yield Ratio(f"{out}answers with errors", errors, finals)
-    if out + "new_calls" in known:
-        yield Ratio(f"{out}calls/requests", {out + "new_calls": 1.0}, requests)
+
+
+def _is_mix(name: str, known: set[str]) -> bool:
+    """Whether a feature says nothing of how the traffic fares; bytes, where packets are there."""
+    bare = name.partition("_")[2] if name.startswith(sum(DIRECTIONS, ())) else name
+    return bare in MIX or (bare == "bytes" and name.removesuffix("bytes") + "packets" in known)

@@ -8,7 +8,7 @@ from detector.bundle import Anchor
 from detector.capture import CaptureError
 from detector.encoder import Encoder
 
-from .triplets import LabelledWindows
+from .labelled import LabelledWindows
 
 MEDOID_WINDOWS = 600  # of each label, to choose its anchor from
 

@@ -19,11 +19,12 @@ from detector.keras_engine import KerasEngine, get_weights, keras
 from detector.window import WindowSpec
 
 from .data import Data, Side, read
+from .labelled import LabelledWindows
 from .model import siamese
 from .recipe import input_spec, scaled
 from .reference import choose_anchors, describe, find_anchors
 from .settings import Settings
-from .triplets import LabelledWindows, Triplets
+from .triplets import Triplets
 
 SCALING_WINDOWS = 4000
 GOLDEN = 8
@@ -111,6 +112,7 @@ def fit(
         validation_data=_held_back(validation, inputs, settings) if validation else None,
         epochs=settings.epochs,
         callbacks=[stop, report] if validation else [report],
+        shuffle=False,  # the triplets are random already, and the same for the same seed
         verbose=0,
     ).history
     weights = get_weights(model)

@@ -1,104 +1,16 @@
-"""Triplets: two windows of one label from different runs, and one of another label.
+"""Triplets: two windows of one label from different runs, and one of another label."""
 
-Windows are never stored: a capture's rows lie in one table, a window is named by the row it
-starts at, and a batch is gathered from the table when it is asked for.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.capture import LinkCapture, is_count
+from detector.capture import is_count
 from detector.inputs import Inputs
 from detector.keras_engine import keras
-from detector.window import WindowSpec
 
 from .augment import load_scaled
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a window is: which link, and at which of its rows it starts."""
-
-    link: LinkCapture
-    row: int
-
-    @property
-    def start_ms(self) -> int:
-        """Unix time of the window's start, milliseconds."""
-        return self.link.start_ms + self.row * self.link.step_ms
-
-
-class LabelledWindows:
-    """All windows of some links that have a label, as row numbers into one table.
-
-    A window's label is that of its last *tail* rows, which must agree; with a tail as long as
-    the window it is pure, with a shorter one it may contain the change.
-    """
-
-    def __init__(
-        self, links: Sequence[LinkCapture], spec: WindowSpec, *, tail: int, hop: int = 1
-    ) -> None:
-        self.spec = spec
-        self.links = list(links)
-        self.rows = np.concatenate([link.values for link in links])  # (rows, features)
-        found = [_labelled(link, spec, tail, hop) for link in links]
-        offsets = np.cumsum([0, *(len(link.values) for link in links)])
-        self.starts = np.concatenate(
-            [rows + offset for (rows, _), offset in zip(found, offsets, strict=False)]
-        )
-        self.labels = np.concatenate([labels for _, labels in found])
-        self.owners = np.repeat(np.arange(len(links)), [len(rows) for rows, _ in found])
-        self._offsets = offsets
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    @cached_property
-    def runs(self) -> NDArray[np.object_]:
-        """Which run each window is from: (windows,)."""
-        names = np.array([link.run for link in self.links], object)
-        runs: NDArray[np.object_] = names[self.owners]
-        return runs
-
-    @cached_property
-    def kinds(self) -> NDArray[np.object_]:
-        """The mechanism behind each window's label, by its last row: (windows,)."""
-        kinds = np.concatenate([link.kinds for link in self.links])
-        last: NDArray[np.object_] = kinds[self.starts + self.spec.steps - 1]
-        return last
-
-    def cut(self, which: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Gather windows: (windows, steps, features)."""
-        windows: NDArray[np.float32] = self.rows[
-            self.starts[which][:, None] + np.arange(self.spec.steps)
-        ]
-        return windows
-
-    def place(self, which: int) -> Place:
-        """Say where one window came from."""
-        owner = int(self.owners[which])
-        return Place(self.links[owner], int(self.starts[which] - self._offsets[owner]))
-
-
-def _labelled(
-    link: LinkCapture, spec: WindowSpec, tail: int, hop: int
-) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Find starts and labels of one link's usable windows."""
-    count = len(link.values) - spec.steps + 1
-    if count <= 0:
-        return np.empty(0, np.int64), np.empty(0, object)
-    last = np.lib.stride_tricks.sliding_window_view(link.labels, spec.steps)[:, -tail:]
-    agreed = np.array([row[-1] is not None and (row == row[-1]).all() for row in last])
-    gaps = np.isnan(link.values)[:, spec.required].astype(np.float32)
-    missing = np.lib.stride_tricks.sliding_window_view(gaps, spec.steps, axis=0).mean(axis=-1)
-    usable = agreed & (1 - missing >= spec.min_observed).all(axis=1)
-    starts = np.flatnonzero(usable[::hop]) * hop
-    return starts, last[starts, -1]
+from .labelled import LabelledWindows
 
 
 class Triplets(keras.utils.PyDataset):  # type: ignore[misc]

@@ -145,7 +145,7 @@ def test_coarser_rows_are_refused(tmp_path):
 
 def test_the_usual_step_is_the_median_within_links():
     """Neither a gap nor a repeat nor a second link changes what the step is."""
-    first = table_of([0, 0, 0, 0, 1000, 2000, 3000, 60_000])  # some rows were written twice
+    first = table_of([0] * 9 + [1000, 2000, 3000, 60_000])  # a row was written nine times
     table = pd.concat([first, table_of([500, 1500], link="trunk-2")])
 
     assert usual_step_ms(table) == 1000

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
 from detector.bundle import Bundle
 from detector.capture import LinkCapture
 from training.settings import Settings
 
-# Time says nothing of what is tested: the first call of a Keras operation is slow.
-EXAMPLES = hypothesis_settings(max_examples=60, deadline=None)
 START_MS = 1_700_000_000_000
 FEATURES = ("fwd_packets", "rev_packets", "fwd_invite", "rev_2xx", "rev_response_ms")
 ANSWERED = {"normal": 1.0, "capacity-limited": 0.5, "blocked": 0.0}  # share of requests

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.capture import is_count
-from tests.training.captures import EXAMPLES, START_MS, make_link
+from tests.training.captures import START_MS, make_link
 from training.augment import load_scaled, superposed
 
 FEATURES = ("fwd_calls", "rev_calls", "fwd_response_ms", "rev_response_ms", "fwd_only", "drops")
@@ -29,7 +29,6 @@ def plain_sum(near, far, name):
     return near if np.isnan(far) or near > far else far
 
 
-@EXAMPLES
 @given(st.integers(0, 2**32 - 1))
 def test_superposed_traffic_is_that_of_a_plain_loop(seed):
     """What is learnt from made-up traffic is only true if the traffic could have been."""
@@ -109,7 +108,6 @@ def test_directions_are_known_by_their_usual_names(here, there):
     assert made.values.tolist() == [[21, 12]]
 
 
-@EXAMPLES
 @given(st.integers(0, 2**32 - 1), st.floats(1.5, 30))
 def test_a_loaded_window_is_a_plain_multiple(seed, span):
     """One factor for a whole window: its shape is the evidence and must stay."""

@@ -1,6 +1,8 @@
 """A bundle, and the plain methods beside it, are judged on runs that training never saw."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -17,7 +19,6 @@ from sklearn.metrics import f1_score
 from detector.capture import CaptureError, read_links
 from detector.window import WindowSpec
 from tests.training.captures import (
-    EXAMPLES,
     LEFT_OUT,
     START_MS,
     TINY,
@@ -28,8 +29,8 @@ from tests.training.captures import (
     write,
 )
 from training.evaluate import ENCODER, as_json, evaluate, macro_f1, report_changes, score
+from training.labelled import LabelledWindows
 from training.rivals import RIVALS, RivalUnavailable
-from training.triplets import LabelledWindows
 
 RULE, NEIGHBOUR, LOGISTIC, ROCKET = RIVALS
 SPEC = WindowSpec(("truth",), 4, 1000)
@@ -162,6 +163,15 @@ def test_without_the_runs_that_were_learnt_from_there_is_no_plain_method(tmp_pat
     assert "don't hold the runs" in report.unavailable[LOGISTIC]
 
 
+def test_judging_needs_no_tensorflow():
+    """The daemon's engine embeds, and where bundles are compared nobody has to train."""
+    code = "import sys, training.evaluate; print({'keras', 'tensorflow'} & {*sys.modules})"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
+
+
 def test_progress_names_each_method_as_its_turn_comes(tmp_path):
     """Minutes without a sign look like a hang."""
     told = []
@@ -171,7 +181,6 @@ def test_progress_names_each_method_as_its_turn_comes(tmp_path):
     assert told == [ENCODER, LOGISTIC, NEIGHBOUR]
 
 
-@EXAMPLES
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abcd")), min_size=1))
 def test_macro_f1_is_scikit_learns(pairs):
     """Everybody else's numbers are made with it; labels that are never true don't count."""
@@ -315,7 +324,6 @@ def test_windows_without_a_kind_count_as_their_label():
     assert found.kind_recall == {"blocked": 1.0, "normal": 1.0}
 
 
-@EXAMPLES
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), min_size=4))
 def test_the_confusion_counts_windows_by_truth_and_by_what_was_said(pairs):
     """It is where an engineer looks for what is taken for what."""

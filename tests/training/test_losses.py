@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.captures import EXAMPLES, listed
+from tests.training.captures import listed
 from training.losses import LOSSES, of_concatenated, squared_distance, triplet
 
 SIZES = st.integers(1, 5)
@@ -19,7 +19,6 @@ def embeddings(seed, batch, size):
     return np.random.default_rng(seed).random((3, batch, size), np.float32)
 
 
-@EXAMPLES
 @given(SEEDS, BATCHES, SIZES, MARGINS)
 def test_the_triplet_loss_is_facenets_equation(seed, batch, size, margin):
     """A published result can only be compared with if the loss is the published one."""
@@ -35,7 +34,6 @@ def test_the_triplet_loss_is_facenets_equation(seed, batch, size, margin):
     np.testing.assert_allclose(fast, slow, atol=1e-5)
 
 
-@EXAMPLES
 @given(SEEDS, BATCHES, SIZES)
 def test_the_squared_distance_is_one_number_for_each_pair(seed, batch, size):
     """A sum over the whole batch would train just as well to look at, and be wrong."""
@@ -48,7 +46,6 @@ def test_the_squared_distance_is_one_number_for_each_pair(seed, batch, size):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@EXAMPLES
 @given(SEEDS, BATCHES, SIZES, MARGINS)
 def test_concatenated_embeddings_are_cut_at_the_embedding_size(name, seed, batch, size, margin):
     """Keras hands over one tensor; cut elsewhere, an anchor would hold a part of its positive."""
@@ -62,7 +59,6 @@ def test_concatenated_embeddings_are_cut_at_the_embedding_size(name, seed, batch
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@EXAMPLES
 @given(SEEDS, BATCHES, SIZES, MARGINS)
 def test_every_loss_is_finite_and_not_below_zero(name, seed, batch, size, margin):
     """One number that is not a number ends a training without a word."""
@@ -74,7 +70,6 @@ def test_every_loss_is_finite_and_not_below_zero(name, seed, batch, size, margin
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@EXAMPLES
 @given(SEEDS, BATCHES, SIZES)
 def test_every_loss_is_least_for_what_is_wanted(name, seed, batch, size):
     """Positive at the anchor and negative in the far corner must never lose to another place."""
@@ -88,7 +83,6 @@ def test_every_loss_is_least_for_what_is_wanted(name, seed, batch, size):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@EXAMPLES
 @given(SEEDS, SIZES)
 def test_no_triplet_of_a_batch_changes_anothers_loss(name, seed, size):
     """A loss sees a batch, and what it says of a triplet must not depend on the others."""

@@ -6,8 +6,8 @@ import pytest
 from detector.capture import CaptureError
 from detector.window import WindowSpec
 from tests.training.captures import START_MS, make_link
+from training.labelled import LabelledWindows
 from training.reference import MEDOID_WINDOWS, choose_anchors, describe, find_anchors
-from training.triplets import LabelledWindows
 
 SPEC = WindowSpec(("level",), 4, 1000)
 

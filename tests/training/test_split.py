@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.capture import CaptureError
-from tests.training.captures import EXAMPLES, make_link
+from tests.training.captures import make_link
 from training.split import folds, split_runs, stratum
 
 SORTS = (["normal"], ["normal", "blocked"], ["normal", None, "limited"])
@@ -27,7 +27,6 @@ SIZES = st.tuples(*[st.integers(0, 9)] * 3).filter(lambda sizes: sum(sizes) > 1)
 SEEDS = st.integers(0, 99)
 
 
-@EXAMPLES
 @given(SIZES, SEEDS, st.floats(0.05, 0.5))
 def test_a_run_is_on_one_side_with_all_its_places(sizes, seed, share):
     """Two places saw the same traffic, so judging by one what the other taught is cheating."""
@@ -41,7 +40,6 @@ def test_a_run_is_on_one_side_with_all_its_places(sizes, seed, share):
     assert sorted(link.link for link in learnt + kept) == sorted(link.link for link in links)
 
 
-@EXAMPLES
 @given(SIZES, SEEDS, st.integers(2, 6))
 def test_each_sort_of_run_is_dealt_evenly(sizes, seed, count):
     """A fault that is all on one side is not learnt, or not judged."""
@@ -57,7 +55,6 @@ def test_each_sort_of_run_is_dealt_evenly(sizes, seed, count):
     assert set(dealt) == {link.run for link in links}
 
 
-@EXAMPLES
 @given(SEEDS, st.sampled_from([0.1, 0.2, 0.25, 0.5]))
 def test_about_the_share_that_was_asked_for_is_kept(seed, share):
     """Runs are dear: what is kept to judge by is not learnt from."""
