@@ -30,7 +30,8 @@ SCALING_WINDOWS = 4000
 GOLDEN = 8
 WARM_UP = 4  # epochs, before which none is kept as the best
 
-Progress = Callable[[int, int, dict[str, float]], None]  # epoch, epochs, what was measured
+# What is learnt from, epoch, epochs, what was measured.
+Progress = Callable[[str, int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,9 @@ def fit(
         load_span=settings.load_span,
         drop=settings.drop,
     )
+    what = "without the validation runs" if validation else "from all runs"
     report = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: progress(epoch + 1, settings.epochs, dict(logs))
+        on_epoch_end=lambda epoch, logs: progress(what, epoch + 1, settings.epochs, dict(logs))
     )
     stop = keras.callbacks.EarlyStopping(
         patience=settings.patience, restore_best_weights=True, start_from_epoch=WARM_UP

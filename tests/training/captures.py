@@ -103,7 +103,7 @@ class Recorder:
         self.epochs: list[dict[str, float]] = []
         self._last = last
 
-    def __call__(self, _epoch: int, _epochs: int, measured: dict[str, float]) -> None:
+    def __call__(self, _what: str, _epoch: int, _epochs: int, measured: dict[str, float]) -> None:
         """Note what was measured."""
         self.epochs.append(measured)
         if len(self.epochs) == self._last:

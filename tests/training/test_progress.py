@@ -18,11 +18,14 @@ def test_a_log_gets_one_line_for_each_epoch():
     out = io.StringIO()
 
     with EpochBar(out) as bar:
-        bar(1, 2, {"loss": 0.5, "val_loss": 0.25})
-        bar(2, 2, {"loss": 0.125})
+        bar("all", 1, 2, {"loss": 0.5, "val_loss": 0.25})
+        bar("all", 2, 2, {"loss": 0.125})
 
     lines = out.getvalue().splitlines()
-    assert lines == ["epoch 1/2  loss 0.5000 val_loss 0.2500", "epoch 2/2  loss 0.1250"]
+    assert lines == [
+        "all: epoch 1/2  loss 0.5000 val_loss 0.2500",
+        "all: epoch 2/2  loss 0.1250",
+    ]
 
 
 def test_a_terminal_gets_one_bar_that_fills_up():
@@ -30,8 +33,8 @@ def test_a_terminal_gets_one_bar_that_fills_up():
     out = Terminal()
 
     with EpochBar(out) as bar:
-        bar(1, 4, {"loss": 0.5})
-        bar(4, 4, {"loss": 0.25})
+        bar("all", 1, 4, {"loss": 0.5})
+        bar("all", 4, 4, {"loss": 0.25})
 
     first, last = out.getvalue().split("\r")[1:]
     assert 0 < first.count("#") < last.count("#")

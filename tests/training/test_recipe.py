@@ -55,13 +55,24 @@ def test_inputs_have_names_of_their_own_and_read_only_what_there_is(features):
     assert spec.half_lives_seconds == (1.0, 4.0)
 
 
-def test_every_sip_counter_is_used_but_those_that_say_only_the_load():
-    """A counter that was exported and isn't read was exported for nothing."""
+def test_what_tells_only_the_mix_or_the_load_is_left_out():
+    """An encoder that sees which protocol it is learns which protocol was faulty in training."""
     spec = input_spec(SIP, [1.0])
 
-    unread = set(SIP) - used(spec)
+    unread = {name.partition("_")[2] for name in set(SIP) - used(spec)}
 
-    assert unread == {name for name in SIP if "interarrival" in name}
+    assert unread == {
+        *("ack", "1xx", "new_calls", "tcp_fin", "tcp_payload_segments", "bytes"),
+        *("interarrival_ms", "interarrival_max_ms"),
+    }
+    assert not [ratio.name for ratio in spec.ratios if "bytes" in ratio.name]
+
+
+def test_bytes_count_where_there_are_no_packets():
+    """Some interfaces report octets alone."""
+    spec = input_spec(["in_bytes", "out_bytes"], [1.0])
+
+    assert spec.names == ("in/out bytes 1s", "in_bytes", "out_bytes")
 
 
 @pytest.mark.parametrize(("out", "back"), [("fwd_", "rev_"), ("rev_", "fwd_")])
@@ -79,20 +90,13 @@ def test_requests_are_held_against_the_answers_of_the_other_direction(out, back)
         assert wrong_way[f"{out}requests answered"] == pytest.approx(-0.99)
 
 
-def test_refusals_are_answers_but_no_success():
-    """A trunk that answers 503 to everything is not blocked, and not well either."""
+def test_refusals_are_answers():
+    """A trunk that answers 401 or 503 to everything is not blocked."""
     spec = input_spec(SIP, [1.0])
 
     refused = find(spec, fwd_invite=99.0, rev_5xx=99.0)
 
-    welcome = find(spec, fwd_invite=99.0, rev_2xx=99.0)
-    ringing = find(spec, fwd_invite=99.0, rev_1xx=99.0)
-
     assert "fwd_requests answered" not in refused
-    assert "fwd_requests succeeded" not in welcome
-    assert ringing["fwd_requests succeeded"] == pytest.approx(-0.99)
-    assert refused["fwd_requests succeeded"] < -0.4
-    assert refused["fwd_answers with errors"] > 0.9
 
 
 def test_inputs_hardly_change_with_the_load():
@@ -105,7 +109,7 @@ def test_inputs_hardly_change_with_the_load():
 
     one, hundred = inputs(quiet), inputs(100 * quiet)
 
-    assert (np.abs(one) > 0.1).sum(axis=2).min() > 10
+    assert (np.abs(one) > 0.1).sum(axis=2).min() > 5
     np.testing.assert_allclose(hundred, one, atol=0.05)
 
 
@@ -151,7 +155,7 @@ def test_half_a_pair_is_compared_with_nothing():
 @pytest.mark.parametrize("count", [9.0, 9e5])
 @pytest.mark.parametrize(
     ("name", "feature"),
-    [("any packets", "packets"), ("any answers", "4xx"), ("any connections", "tcp_syn")],
+    [("any packets", "packets"), ("any retransmissions", "tcp_retransmissions")],
 )
 def test_whether_there_is_any_of_something_is_told_at_any_load(name, feature, count):
     """A link on which nothing comes back is blocked, be it busy or quiet."""
