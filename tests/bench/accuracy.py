@@ -17,8 +17,10 @@ from pathlib import Path
 
 import click
 
-from detector.capture import SHIPPED, features_of, links_of, read_table
-from training.evaluate import ENCODER, Report, evaluate
+from detector.capture import SHIPPED, features_of, links_of, read_links, read_table
+from training.data import read
+from training.evaluate import ENCODER, Report, evaluate, score
+from training.labelled import LabelledWindows
 from training.rivals import RIVALS
 from training.settings import Settings
 from training.split import folds as deal
@@ -34,6 +36,7 @@ T95 = {3: 4.303, 4: 3.182, 6: 2.571, 8: 2.365, 9: 2.306, 12: 2.201, 16: 2.131, 2
 @click.option("--seeds", default=3)
 @click.option("--folds", default=4)
 @click.option("--rivals/--no-rivals", default=True)
+@click.option("--encoder/--no-encoder", default=True, help="Without: the plain methods alone")
 @click.option("--set", "chosen", multiple=True, metavar="NAME=VALUE", help="A training setting")
 def main(
     captures: Path,
@@ -42,6 +45,7 @@ def main(
     seeds: int,
     folds: int,
     rivals: bool,
+    encoder: bool,
     chosen: tuple[str, ...],
 ) -> None:
     """Print the table."""
@@ -51,18 +55,36 @@ def main(
         for fold, runs in enumerate(_left_out(captures, links, folds, seed)):
             begun = time.monotonic()
             options = Settings(links=(links,), leave_out=runs, seed=seed, **settings)
+            if not encoder:
+                reports.append(_plain(captures, options, judge or links))
+                continue
             bundle = train([captures], options, lambda *_: None)
             trained = time.monotonic() - begun
             names = tuple(RIVALS) if rivals else ()
             report = evaluate(bundle, [captures], only=(judge or links,), rivals=names)
             reports.append(report)
-            encoder = report.scores[ENCODER]
             click.echo(
-                f"seed {seed} fold {fold}: {encoder.macro_f1:.3f}, trained in {trained:.0f} s, "
-                f"{bundle.manifest.training.scores}; wrong: {_worst(report)}",
+                f"seed {seed} fold {fold}: {report.scores[ENCODER].macro_f1:.3f}, "
+                f"trained in {trained:.0f} s, {bundle.manifest.training.scores}; "
+                f"wrong: {_worst(report)}",
                 err=True,
             )
     _print(reports)
+
+
+def _plain(captures: Path, options: Settings, judge: str) -> Report:
+    """Train the plain methods on the links of *options*, and judge them on the left-out runs."""
+    data = read([captures], options)
+    learnt, spec = data.whole.recorded, data.spec
+    links = read_links([captures], spec, (judge,))
+    unseen = [link for link in links if link.run in options.leave_out]
+    windows = LabelledWindows(unseen, spec, tail=spec.steps)
+    scores = {}
+    for name, make in RIVALS.items():
+        rival = make(spec.features, options.seed)
+        rival.fit(learnt.cut(slice(None)), list(learnt.labels), list(learnt.runs))
+        scores[name] = score(rival.predict, windows, spec, agree=3, of=5)
+    return Report("", options.leave_out, len(windows), scores, {})
 
 
 def _value(text: str) -> object:
@@ -85,21 +107,21 @@ def _print(reports: list[Report]) -> None:
     names = list(reports[0].scores)
     print(f"\n{'method':36}{'macro-F1':>9}  {'95 % interval':15}{'found':>9}{'false':>6}  delay s")
     for name in names:
-        scores = [report.scores[name] for report in reports]
-        values = [score.macro_f1 for score in scores]
+        found = [report.scores[name].changes for report in reports]
+        values = [report.scores[name].macro_f1 for report in reports]
         mean, half = statistics.mean(values), _half_width(values)
-        onsets = sum(score.changes.onsets for score in scores)
-        found = sum(score.changes.found for score in scores)
-        false = sum(len(score.changes.false) for score in scores)
-        hours = sum(score.changes.watched_seconds for score in scores) / 3600
         waits: dict[str, list[float]] = {}
-        for score in scores:
-            for label, some in score.changes.delays_seconds.items():
-                waits.setdefault(label, []).extend(some)
+        for label, some in (pair for one in found for pair in one.delays_seconds.items()):
+            waits.setdefault(label, []).extend(some)
         delays = ", ".join(f"{one} {statistics.median(waits[one]):g}" for one in sorted(waits))
         interval = f"{mean - half:.3f}-{min(1, mean + half):.3f}"
-        print(f"{name:36}{mean:9.3f}  {interval:15}{found:>4}/{onsets:<4}{false:>6}  {delays}")
+        hits = f"{sum(one.found for one in found)}/{sum(one.onsets for one in found)}"
+        false = sum(len(one.false) for one in found)
+        print(f"{name:36}{mean:9.3f}  {interval:15}{hits:>9}{false:>6}  {delays}")
+    hours = sum(one.watched_seconds for one in found) / 3600
     print(f"{hours:.1f} link-hours watched for each, median delays, {len(reports)} trainings")
+    if ENCODER not in names:
+        return
     wrong: Counter[str] = Counter()
     for report in reports:
         for kind, share in report.scores[ENCODER].kind_recall.items():

@@ -87,15 +87,20 @@ def test_a_capture_without_labels_is_refused(tmp_path):
         judge(table, tmp_path)
 
 
-def test_links_are_those_of_the_training_unless_others_are_named(tmp_path):
-    """A bundle for access links must not be scored on core links by accident."""
+def core_only():
+    """Give the tiny training as if only core links had been learnt from."""
     bundle, _ = tiny_training()
     training = msgspec.structs.replace(bundle.manifest.training, links=("*/core",))
-    manifest = msgspec.structs.replace(bundle.manifest, training=training)
-    path, core_only = write(make_table(), tmp_path), replace(bundle, manifest=manifest)
+    return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, training=training))
+
+
+def test_links_are_those_of_the_training_unless_others_are_named(tmp_path):
+    """A bundle for access links must not be scored on core links by accident."""
+    path = write(make_table(), tmp_path)
 
     usual, named, all_links = (
-        evaluate(core_only, [path], only=only, rivals=()) for only in ((), ("r6/access",), ("*",))
+        evaluate(core_only(), [path], only=only, rivals=())
+        for only in ((), ("r6/access",), ("*",))
     )
 
     assert usual.runs == all_links.runs == LEFT_OUT
@@ -103,27 +108,46 @@ def test_links_are_those_of_the_training_unless_others_are_named(tmp_path):
     assert named.runs == ("r6",)
 
 
+class Spy:
+    """Stands for a plain method, and remembers what it was trained on."""
+
+    def __call__(self, features, seed):
+        """Be made."""
+        self.features, self.seed = features, seed
+        return self
+
+    def fit(self, windows, labels, runs):
+        """Learn nothing."""
+        self.windows, self.labels, self.runs = windows, labels, runs
+
+    def predict(self, windows):
+        """Say the same of all."""
+        return ["normal"] * len(windows)
+
+
 @pytest.mark.parametrize("only", [(), ("r6/access",)])
 def test_plain_methods_learn_from_the_runs_that_the_encoder_learnt_from(tmp_path, only):
     """More or other runs for them, or for it, and the comparison is worth nothing."""
-    seen = {}
-
-    class Spy:
-        def fit(self, windows, labels, runs):
-            seen.update(windows=windows, labels=labels, runs=runs)
-
-        def predict(self, windows):
-            return ["normal"] * len(windows)
-
-    with listed(RIVALS, "spy", lambda features, seed: seen.update(f=features, s=seed) or Spy()):
+    with listed(RIVALS, "spy", Spy()):
         report = judge(make_table(), tmp_path, rivals=("spy",), only=only)
+        spy = RIVALS["spy"]
 
     manifest = tiny_training()[0].manifest
-    assert set(seen["runs"]) == set(manifest.training.runs)
-    assert len(seen["windows"]) == len(seen["labels"]) == len(manifest.training.runs) * 2 * 41
-    assert (seen["f"], seen["s"]) == (manifest.window.features, TINY.seed)
-    assert set(seen["labels"]) == set(manifest.labels)
+    assert set(spy.runs) == set(manifest.training.runs)
+    assert len(spy.windows) == len(spy.labels) == len(manifest.training.runs) * 2 * 41
+    assert (spy.features, spy.seed) == (manifest.window.features, TINY.seed)
+    assert set(spy.labels) == set(manifest.labels)
     assert report.scores["spy"].macro_f1 < report.scores[ENCODER].macro_f1
+
+
+def test_plain_methods_learn_from_no_other_links(tmp_path):
+    """Links that the encoder was not shown would be their advantage."""
+    path, spy = write(make_table(), tmp_path), Spy()
+
+    with listed(RIVALS, "spy", spy):
+        evaluate(core_only(), [path], only=("*",), rivals=("spy",))
+
+    assert len(spy.windows) == len(set(spy.runs)) * 1 * 41
 
 
 def refuse(_features, _seed):

@@ -23,7 +23,7 @@ from tests.training.captures import (
 from training.data import read
 from training.losses import LOSSES, triplet
 from training.settings import Settings
-from training.train import WARM_UP, train
+from training.train import WARM_UP, fit, train
 
 # TensorFlow's own pipeline is compiled all the same, and it warns of that.
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions:UserWarning")
@@ -105,6 +105,7 @@ WRITTEN = {
     ),
 }
 ALONE = {"patience"}  # has a test of its own
+QUICK = replace(TINY, steps=4, batches=1)  # where it takes many epochs
 
 
 def learnt(manifest):
@@ -155,7 +156,7 @@ def test_a_knob_of_learning_changes_what_the_first_epoch_measures(knob, tmp_path
 def test_training_stops_once_validation_gets_no_better(tmp_path):
     """More epochs cost time and learn the training runs by heart."""
     path, recorder = write(make_table(), tmp_path), Recorder()
-    still = replace(TINY, learning_rate=1e-12, batches=1, patience=2, epochs=30, refit=True)
+    still = replace(QUICK, learning_rate=1e-12, patience=2, epochs=30, refit=True)
 
     bundle = train([path], still, recorder)
 
@@ -163,6 +164,21 @@ def test_training_stops_once_validation_gets_no_better(tmp_path):
     assert len(validated) == WARM_UP + 1 + 2  # the first that counts, and two no better
     assert bundle.manifest.training.scores["epochs"] == WARM_UP + 1
     assert len(recorder.epochs) - len(validated) == WARM_UP + 1  # and as long once more
+
+
+def test_the_epoch_that_validated_best_is_kept(tmp_path):
+    """What was learnt after it was learnt by heart."""
+    wild = replace(QUICK, learning_rate=0.5, patience=9, epochs=8)
+    data = read([write(make_table(), tmp_path)], wild)
+
+    whole = fit(data.rehearsal, data.spec, wild, Recorder(), data.validation)
+    short = replace(wild, epochs=whole.epochs)
+    part = fit(data.rehearsal, data.spec, short, Recorder(), data.validation)
+
+    assert WARM_UP < whole.epochs < len(whole.losses)
+    assert whole.losses[whole.epochs - 1] == min(whole.losses[WARM_UP:])
+    for name, value in part.weights.items():
+        np.testing.assert_array_equal(whole.weights[name], value)
 
 
 def doubled(anchor, positive, negative, *, margin):
@@ -205,6 +221,7 @@ def test_a_bundle_is_scored_by_the_encoder_that_had_not_seen_the_validation_runs
     rehearsed, refitted = recorder.epochs
     assert scores["validation_loss"] == pytest.approx(rehearsed["val_loss"], abs=1e-5)
     assert "val_loss" not in refitted
+    assert refitted["loss"] != rehearsed["loss"]  # of the same seed, so it is other runs that tell
 
 
 @pytest.mark.parametrize("knob", [field.name for field in fields(Settings)])

@@ -10,6 +10,7 @@ import safetensors.numpy
 from detector.bundle import BundleError, load, save
 from detector.capture import CaptureError
 from detector.encoder import open_encoder
+from detector.inputs import Inputs
 from tests.training.captures import (
     FEATURES,
     START_MS,
@@ -77,6 +78,18 @@ def test_embeddings_are_those_of_their_windows(tmp_path):
     recorded = tiny_data(tmp_path).rehearsal.recorded.cut(slice(None))
     known = {window.tobytes() for window in recorded}
     assert all(window.tobytes() in known for window in bundle.golden_windows)
+
+
+def test_inputs_are_scaled_by_all_that_is_learnt_from(tmp_path):
+    """Scaled by a few windows only, most of the others would look like faults."""
+    bundle, _ = tiny_training()
+    learning = tiny_data(tmp_path).rehearsal.learning
+
+    inputs = Inputs(bundle.manifest.inputs, bundle.manifest.window)(learning.cut(slice(None)))
+
+    flat = inputs.reshape(-1, inputs.shape[2])
+    np.testing.assert_allclose(flat.mean(axis=0), 0, atol=0.02)  # but for what is clipped
+    np.testing.assert_allclose(flat.std(axis=0), 1, atol=0.02)
 
 
 def test_an_unknown_anchor_is_refused_before_the_training(tmp_path):
