@@ -71,7 +71,9 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What embeds."""
 
     name: Literal["auto", "onnxruntime", "keras"] = "auto"  # auto: keras where there is a GPU
-    threads: Annotated[int, msgspec.Meta(ge=0)] = 0  # of onnxruntime; 0 = one for each core
+    threads: Annotated[int, msgspec.Meta(ge=0)] = (
+        0  # that embed with onnxruntime; 0 = one for each core
+    )
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -70,6 +70,7 @@ class KerasEngine:
 
     name = "keras"
     tile = BATCHES[-1]  # a large batch keeps a GPU busy
+    workers = 1
 
     def __init__(self, architecture: Architecture, weights: Weights, steps: int) -> None:
         self._model = build(architecture, steps)

@@ -4,6 +4,8 @@ The graph is built here from the bundle's own description of the encoder; no mod
 read. This file alone knows ONNX.
 """
 
+import os
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -25,11 +27,10 @@ class OnnxEngine:
     def __init__(
         self, architecture: Architecture, weights: Weights, steps: int, threads: int = 0
     ) -> None:
+        self.workers = threads or len(os.sched_getaffinity(0))
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0 = one for each core
-        options.inter_op_num_threads = 1
-        # Threads that wait by spinning would take the cores from the Kafka client.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # One thread for each tile, and several tiles at a time: see Encoder.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         model = _graph(architecture, weights, steps)
         self._session = onnxruntime.InferenceSession(

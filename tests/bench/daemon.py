@@ -54,14 +54,12 @@ def main(windows: int, seconds: int) -> None:
     with tempfile.TemporaryDirectory() as folder, open_broker() as broker:
         bundle = reference.bundle(Path(folder) / "bundle")
         print(f"broker: {broker.name}")
-        for many, packed in ((100, True), (1, True), (100, False), (1, False)):
+        for many, packed, answer in FORMS:
             count = windows if packed else windows // 4
-            speed = _throughput(broker, bundle, count, many, packed=packed)
-            form = "MessagePack" if packed else "JSON"
-            print(
-                f"daemon, {many:>3} windows a message, {form:11}: {speed:>8,.0f} windows/s", end=""
-            )
-            print(f" ({speed / alone:.0%} of the encoder alone)")
+            speed = _throughput(broker, bundle, count, many, packed=packed, answer=answer)
+            form = f"{many} windows a message, {'MessagePack' if packed else 'JSON'}"
+            print(f"daemon, {form}, verdicts {answer} a message: {speed:,.0f} windows/s", end="")
+            print(f" ({speed / alone:.0%} of the encoder alone)", flush=True)
         _delay(broker, bundle, seconds)
 
 
