@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from .batch import DeadLetter
@@ -122,6 +123,9 @@ class KafkaSink:
                 futures.append(
                     self._producer.send(record.topic, record.value, record.key, headers)
                 )
+            # All of the batch is there: nothing is won by lingering for more.
+            with suppress(KafkaTimeoutError):
+                self._producer.flush(timeout=SLICE_SECONDS)
             problem = self._wait(futures)
         except KafkaError as error:  # no word of the topic, or no room in the buffer
             problem = repr(error)
