@@ -80,7 +80,9 @@ class ApacheBroker(Broker):
         if not settings.exists():
             settings.write_text(self._properties(home))
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
+            # With "=", since one in 64 begins with a dash.
+            tool = ["kafka.tools.StorageTool", "format", "--standalone"]
+            tool += [f"--cluster-id={cluster}", "-c"]
             _run([*java, *tool, str(settings)])
         return [*java, "kafka.Kafka", str(settings)]
 

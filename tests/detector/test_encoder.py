@@ -1,5 +1,7 @@
 """The encoder: any number of windows, by any engine, to the same embeddings."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -61,7 +63,8 @@ class SumEngine:
     name = "sum"
     tile = 3
 
-    def __init__(self):
+    def __init__(self, workers=1):
+        self.workers = workers
         self.batches = []
 
     def warm_up(self, steps, inputs):
@@ -87,6 +90,53 @@ def test_a_large_batch_is_cut_into_tiles_and_put_together_again(count, batches):
 
     assert engine.batches == batches
     np.testing.assert_allclose(answer[:, 0], inputs(values).sum(axis=(1, 2)), rtol=1e-5)
+
+
+class MeetingEngine(SumEngine):
+    """Goes on only when as many tiles are in hand as it takes at a time."""
+
+    tile = 1
+
+    def __init__(self, workers):
+        super().__init__(workers)
+        self._meeting = threading.Barrier(workers, timeout=10)
+
+    def embed(self, inputs):
+        """Wait for the others, then add up."""
+        self._meeting.wait()
+        return super().embed(inputs)
+
+
+def test_as_many_tiles_run_side_by_side_as_the_engine_takes():
+    """A machine's cores are paid for, and one tile after the other uses one of them."""
+    draft = draft_bundle()
+    inputs = Inputs(draft.manifest.inputs, draft.manifest.window)
+    values = np.stack([make_rows("normal", 4, load) for load in (1, 10, 100)])
+
+    answer = Encoder(inputs, MeetingEngine(workers=3), size=1).embed(values)
+
+    np.testing.assert_allclose(answer[:, 0], inputs(values).sum(axis=(1, 2)), rtol=1e-5)
+
+
+class BrokenEngine(SumEngine):
+    """Fails on the second tile."""
+
+    def embed(self, inputs):
+        """Add up once."""
+        if self.batches:
+            raise MemoryError("no room")
+        return super().embed(inputs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_tile_that_fails_fails_the_batch(workers):
+    """An error in a thread must not leave windows with numbers that nobody computed."""
+    draft = draft_bundle()
+    inputs = Inputs(draft.manifest.inputs, draft.manifest.window)
+    values = np.stack([make_rows("normal", 4, load + 1) for load in range(7)])
+
+    with pytest.raises(MemoryError, match="no room"):
+        Encoder(inputs, BrokenEngine(workers), size=1).embed(values)
 
 
 def test_a_window_is_embedded_alike_alone_and_in_company(encoder):

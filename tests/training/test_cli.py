@@ -114,7 +114,8 @@ def test_the_whole_way_from_captures_to_verdicts(tmp_path, capture, trained_bund
 
     assert trained.returncode == 0, trained.stderr
     lines = trained.stderr.splitlines()
-    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]  # and nothing of TensorFlow's
+    epochs = [line.split(": epoch ")[1].split()[0] for line in lines]
+    assert epochs[:2] == ["1/2", "2/2"]  # and nothing of TensorFlow's
     loaded = load(out)
     assert trained.stdout.startswith(f"{out}: bundle {loaded.id}; epochs 2, validation_loss 0.")
     # Another process, the same captures and seed: the same bytes in every file.
