@@ -135,7 +135,8 @@ def test_a_record_that_the_client_cannot_read_is_stepped_over_and_told_of(
     with Daemon(bundle_path, broker.bootstrap, one) as daemon:
         verdicts = Reader(broker.direct, f"{one.name}.verdicts")
         wait_for("the others", lambda: len(verdicts.ids()) == 2)
-        assert daemon.metric('anchorwatch_rejected_total{reason="unreadable"}') == 1
+        counted = 'anchorwatch_rejected_total{reason="unreadable"}'
+        wait_for("its count", lambda: daemon.metric(counted) == 1)
         assert daemon.terminate() == 0
 
     assert {link for link, _ in verdicts.ids()} == {"before", "after"}
