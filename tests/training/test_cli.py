@@ -13,6 +13,8 @@ from detector import __version__
 from detector.bundle import load, save
 from tests.training.captures import LEFT_OUT, TINY, make_table, tiny_training, write
 from training.cli import main
+from training.evaluate import evaluate as judge
+from training.report import as_text
 from training.settings import Settings
 
 HEAVY = {
@@ -138,13 +140,26 @@ def test_the_whole_way_from_captures_to_verdicts(tmp_path, capture, trained_bund
     assert len(verdicts.read_bytes().splitlines()) == 816 == 16 * 51
 
 
-def test_evaluate_prints_a_table_for_people(trained_bundle, capture):
-    """What is printed is what one reads first."""
-    done = call("evaluate", trained_bundle, capture, "--agree", 1, "--of", 1)
+def test_evaluate_prints_what_was_asked_for_as_a_table(trained_bundle, capture):
+    """What is printed is what one reads first, and options that do nothing would mislead."""
+    asked = {"agree": 1, "of": 1, "only": ("r6/*",)}
+    expected = as_text(judge(load(trained_bundle), [capture], **asked))
+
+    done = call("evaluate", trained_bundle, capture, "--agree=1", "--of=1", "--links=r6/*")
 
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith(f"bundle {load(trained_bundle).id}, judged on 2 runs")
+    assert done.stdout == expected + "\n"
     assert "MiniRocket + ridge" in done.stdout
+    assert "judged on 1 runs" in done.stdout
+
+
+def test_replay_needs_the_agreement_that_was_asked_for(trained_bundle, capture):
+    """An alarm after one window and an alarm after four are two different tools."""
+    done = call("replay", trained_bundle, capture, "--verdicts=-", "--agree=7", "--of=9")
+
+    assert done.exit_code == 0, done.output
+    states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
+    assert states.count(None) >= 16 * 6
 
 
 def test_verdicts_can_go_to_stdout(trained_bundle, capture):
