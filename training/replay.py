@@ -107,9 +107,7 @@ def _messages(
 
 def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
     """Give the windows in batches, each once it is due."""
-    begun, shift_ms = time.monotonic(), 0
-    if pace.now and len(windows):
-        shift_ms = round(time.time() * 1000) - windows[0].end_ms
+    begun, begun_ms = time.monotonic(), round(time.time() * 1000)
     batch: list[Window] = []
     for place, window in enumerate(windows):
         due = (int(windows.due_ms[place]) - int(windows.due_ms[0])) / 1000
@@ -118,8 +116,11 @@ def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
             yield batch
             batch = []
             time.sleep(max(0.0, wait))
-        start_ms, end_ms = window.start_ms + shift_ms, window.end_ms + shift_ms
-        batch.append(msgspec.structs.replace(window, start_ms=start_ms, end_ms=end_ms))
+        if pace.now:  # each run has a time of its own; all of them are to say that it is now
+            end_ms = begun_ms + int(windows.due_ms[place]) - int(windows.due_ms[0])
+            start_ms = end_ms - windows.spec.span_ms
+            window = msgspec.structs.replace(window, start_ms=start_ms, end_ms=end_ms)
+        batch.append(window)
     yield batch
 
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 
 from detector.bundle import load
-from detector.message import encode
+from detector.capture import LinkCapture
+from detector.message import decode, encode
+from detector.replay import Replay
 from detector.window import Window, WindowSpec
 from tests.broker import Broker, needs
 from tests.broker.proxy import Proxy
 from tests.daemon import Daemon, Producer, Reader, Topics, wait_for
+from training.replay import Form, Pace, send
 
 
 @pytest.fixture
@@ -172,6 +176,25 @@ def test_lists_are_answered_with_lists_where_the_settings_say_so(
         bodies[record.key].append(json.loads(record.value))
     assert [len(body) for body in bodies[b"trunk-1"]] == [500, 100]
     assert bodies[b"trunk-2"][0]["link"] == "trunk-2"
+
+
+def test_replayed_runs_say_that_it_is_now_whenever_they_were_recorded(broker, topics, spec):
+    """Runs recorded an hour apart are replayed side by side; none may report from the future."""
+    values = make(spec, "x", 0).values
+    nobody = np.full(spec.steps, None, object)
+    links = [
+        LinkCapture(f"run-{hour}/a", hour * 3_600_000, spec.step_ms, values, nobody, nobody)
+        for hour in range(3)
+    ]
+    windows = Replay(links, spec, hop_ms=spec.step_ms, side_by_side=True)
+    now_ms = time.time() * 1000
+
+    sent = send(windows, broker.direct, topics.windows, Pace(1.0, now=True), Form())
+
+    records = Reader(broker.direct, topics.windows).records()
+    ends = [one.end_ms for record in records for one in decode(record.value, spec)[0]]
+    assert sent == len(ends) == 3
+    assert max(abs(end - now_ms) for end in ends) < 30_000
 
 
 def test_a_change_of_state_is_one_event(broker, topics, bundle_path, spec, producer):
