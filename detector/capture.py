@@ -52,6 +52,17 @@ class LinkCapture:
         views = np.lib.stride_tricks.sliding_window_view(self.values, steps, axis=0)
         return views.transpose(0, 2, 1)
 
+    def usable(self, spec: WindowSpec) -> NDArray[np.bool_]:
+        """Tell which of `windows` have enough observed steps to be judged: (windows,)."""
+        if len(self.values) < spec.steps:
+            return np.empty(0, bool)
+        known = ~np.isnan(self.values)
+        observed = np.lib.stride_tricks.sliding_window_view(known, spec.steps, axis=0).mean(
+            axis=-1
+        )
+        short: NDArray[np.bool_] = spec.is_short(observed).any(axis=1)
+        return ~short
+
 
 def run_of(link: str) -> str:
     """Give the part of a link's name before its last slash; links that share it stay together.

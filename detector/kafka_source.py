@@ -6,7 +6,6 @@ the vitals tell, and nothing is lost.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -46,7 +45,7 @@ class KafkaSource:
             return []
         try:
             records = self._consumer.poll(round(seconds * 1000), max_records=most)
-        except Exception as error:
+        except Exception as error:  # the client lets whatever a decoder raises through
             return self._skip(error)
         self._drop_lost()
         messages = []
@@ -109,7 +108,7 @@ class KafkaSource:
             log.warning(
                 "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
             )
-            threading.Event().wait(min(seconds, 0.5))
+            time.sleep(min(seconds, 0.5))
             return False
         self._consumer.subscribe([settings.windows], listener=self._listener)
         self.vitals.contact = time.time()
@@ -123,7 +122,7 @@ class KafkaSource:
         if stuck is None:
             # Not a record but the broker's answer, such as a missing topic: the client retries.
             log.warning("poll failed", extra={"why": repr(error)})
-            threading.Event().wait(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
             return []
         place = stuck.topic_partition
         offset = self._consumer.position(place)

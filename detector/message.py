@@ -230,8 +230,7 @@ def check_numbers(windows: Sequence[Window], spec: WindowSpec) -> None:
     if wild.any():
         link = windows[int(wild.argmax())].link
         raise WindowError("number", f"link {link!r}: a value is infinite, or beyond {LARGEST:g}")
-    observed = (~np.isnan(values)).mean(axis=1, dtype=np.float32)  # (windows, features)
-    short = (observed < spec.min_observed) & spec.required
+    short = spec.is_short((~np.isnan(values)).mean(axis=1))  # (windows, features)
     if short.any():
         window, feature = (int(place) for place in np.argwhere(short)[0])
         which, link = spec.features[feature], windows[window].link

@@ -37,7 +37,8 @@ class Metrics:
     """All that the daemon exports."""
 
     def __init__(self, labels: Sequence[str], max_links: int) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, and nobody asks for it
+        # Or each counter has a second series, of when it was made, that nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

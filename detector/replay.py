@@ -32,10 +32,13 @@ class Replay:
         self.spec = spec
         self._links = list(links)
         hop = max(1, round(hop_ms / spec.step_ms))
+        begun_ms: dict[str, int] = {}
+        for link in links:
+            begun_ms[link.run] = min(link.start_ms, begun_ms.get(link.run, link.start_ms))
         owners, rows, due = [], [], []
         for owner, link in enumerate(links):
-            starts = _usable(link, spec)[::hop]
-            origin = _start_of_run(link, links) if side_by_side else 0
+            starts = np.flatnonzero(link.usable(spec))[::hop]
+            origin = begun_ms[link.run] if side_by_side else 0
             owners.append(np.full(len(starts), owner))
             rows.append(starts)
             due.append(link.start_ms - origin + (starts + spec.steps) * spec.step_ms)
@@ -55,14 +58,3 @@ class Replay:
 
     def __iter__(self) -> Iterator[Window]:
         return (self[place] for place in range(len(self)))
-
-
-def _usable(link: "LinkCapture", spec: WindowSpec) -> NDArray[np.intp]:
-    """Find the rows at which a window with enough observed steps starts."""
-    views = link.windows(spec.steps)
-    observed = (~np.isnan(views)).mean(axis=1)  # (windows, features)
-    return np.flatnonzero((observed[:, spec.required] >= spec.min_observed).all(axis=1))
-
-
-def _start_of_run(link: "LinkCapture", links: "Sequence[LinkCapture]") -> int:
-    return min(other.start_ms for other in links if other.run == link.run)

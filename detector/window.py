@@ -54,6 +54,13 @@ class WindowSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How much time a window covers, milliseconds."""
         return self.steps * self.step_ms
 
+    def is_short(self, observed: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which required features are observed too little: (..., features) to the same.
+
+        *observed* is the share of a window's steps in which each feature was.
+        """
+        return (observed < self.min_observed) & self.required
+
     @property
     def required(self) -> NDArray[np.bool_]:
         """Which features have to be observed: `(features,)`."""

@@ -89,8 +89,6 @@ def _labelled(
         return np.empty(0, np.int64), np.empty(0, object)
     last = np.lib.stride_tricks.sliding_window_view(link.labels, spec.steps)[:, -tail:]
     agreed = np.array([row[-1] is not None and (row == row[-1]).all() for row in last])
-    gaps = np.isnan(link.values)[:, spec.required].astype(np.float32)
-    missing = np.lib.stride_tricks.sliding_window_view(gaps, spec.steps, axis=0).mean(axis=-1)
-    usable = agreed & (1 - missing >= spec.min_observed).all(axis=1)
+    usable = agreed & link.usable(spec)
     starts = np.flatnonzero(usable[::hop]) * hop
     return starts, last[starts, -1]
