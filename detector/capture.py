@@ -60,8 +60,8 @@ class LinkCapture:
         observed = np.lib.stride_tricks.sliding_window_view(known, spec.steps, axis=0).mean(
             axis=-1
         )
-        short: NDArray[np.bool_] = spec.is_short(observed).any(axis=1)
-        return ~short
+        usable: NDArray[np.bool_] = np.all(~spec.is_short(observed), axis=1)
+        return usable
 
 
 def run_of(link: str) -> str:
