@@ -1,0 +1,158 @@
+"""SIP messages: what kind each is, whether it is a repeat, and how long an answer took.
+
+Source: RFC 3261. A message is read from its first line, its Call-ID and its CSeq; a body is
+never looked at, so messages that a snapshot length cut off count as long as those three are
+there.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .memory import SPAN_NS, Memory
+from .packets import Ints
+
+METHODS = (b"INVITE", b"ACK", b"BYE", b"REGISTER", b"OPTIONS", b"CANCEL")
+OTHERS = (
+    b"INFO",
+    b"PRACK",
+    b"UPDATE",
+    b"SUBSCRIBE",
+    b"NOTIFY",
+    b"REFER",
+    b"MESSAGE",
+    b"PUBLISH",
+)
+INVITE, ACK, OTHER_REQUEST, FIRST_CLASS = 0, 1, 6, 7  # kinds: requests 0-6, classes 7-12
+# By the first four bytes, with which no two methods begin alike.
+KINDS = {
+    **{method[:4].ljust(4): OTHER_REQUEST for method in OTHERS},
+    **{method[:4].ljust(4): place for place, method in enumerate(METHODS)},
+    b"SIP/": FIRST_CLASS,
+}
+NOT_SIP = -1
+NOTHING = (NOT_SIP, False, False, np.nan)
+CALL_ID, CSEQ = b"\r\nCall-ID: ", b"\r\nCSeq: "  # as nearly everybody writes them
+_CODES = np.array(sorted(int.from_bytes(start, "little") for start in KINDS), np.uint32)
+_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_CSEQ = re.compile(rb"^cseq[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_TO_TAG = re.compile(rb"^(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag=", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Messages:
+    """What was learnt from messages; every array is (messages,)."""
+
+    kind: Ints  # 0-6 request by METHODS, 7-12 response class 1xx-6xx, -1 not SIP
+    is_repeat: NDArray[np.bool_]
+    is_new_call: NDArray[np.bool_]
+    response_ms: NDArray[np.float64]  # of first responses: time since the request; else NaN
+
+
+class Conversations:
+    """Follows requests and responses of all links.
+
+    A *way* is a link and a direction: `2 * link`, plus 1 for reverse.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Memory[int] = Memory()  # message -> when it was last seen
+        self._open: Memory[int] = Memory()  # request without an answer -> when it came
+        self._calls: Memory[int] = Memory()  # way and Call-ID of an INVITE -> when it came
+
+    @property
+    def forgotten(self) -> int:
+        """Entries forgotten for want of room: repeats and responses may have been missed."""
+        return self._seen.forgotten + self._open.forgotten + self._calls.forgotten
+
+    def read(
+        self, messages: Sequence[bytes], ways: Sequence[int], times_ns: Sequence[int]
+    ) -> Messages:
+        """Read messages in the order in which they came.
+
+        Of a message only a hash is kept. This loop is what the probe's speed on SIP hangs on,
+        so it holds no call that it can do without.
+        """
+        for memory in (self._seen, self._open, self._calls):
+            memory.tick(times_ns[-1])
+        seen, seen_before = self._seen.young, self._seen.old.get
+        asked, asked_before = self._open.young, self._open.old
+        found = []
+        for message, way, now in zip(messages, ways, times_ns, strict=True):
+            first = message[: message.find(b"\r\n")]
+            kind = kind_of(first)
+            if kind == NOT_SIP:
+                found.append(NOTHING)
+                continue
+            at = message.find(CALL_ID) + len(CALL_ID)
+            call = (
+                message[at : message.find(b"\r", at)]
+                if at >= len(CALL_ID)
+                else _header(message, _CALL_ID)
+            )
+            at = message.find(CSEQ) + len(CSEQ)
+            turn = (
+                message[at : message.find(b"\r", at)]
+                if at >= len(CSEQ)
+                else _header(message, _CSEQ)
+            )
+            identity = hash((way, first, call, turn))
+            last = seen.get(identity) or seen_before(identity)
+            seen[identity] = now
+            if last is not None and now - last <= SPAN_NS:
+                found.append((kind, True, False, np.nan))
+            elif kind >= FIRST_CLASS:
+                request = hash((way ^ 1, call, turn))
+                begun = asked.pop(request, None) or asked_before.pop(request, None)
+                wait = np.nan if begun is None or now - begun > SPAN_NS else now - begun
+                found.append((kind, False, False, wait))
+            else:
+                if kind != ACK:  # nobody answers an ACK
+                    asked[hash((way, call, turn))] = now
+                is_call = kind == INVITE and self._is_new(message, way, call, now)
+                found.append((kind, False, is_call, np.nan))
+        table = np.array(found, np.float64).reshape(-1, 4)
+        return Messages(
+            table[:, 0].astype(np.int64),
+            table[:, 1].astype(bool),
+            table[:, 2].astype(bool),
+            table[:, 3] / 1e6,
+        )
+
+    def _is_new(self, message: bytes, way: int, call: bytes, now: int) -> bool:
+        """Tell a new call from a repeated try or a change within one, which has a tag in To."""
+        identity = hash((way, call))
+        last = self._calls.get(identity)
+        self._calls.young[identity] = now
+        return (last is None or now - last > SPAN_NS) and not _TO_TAG.search(message)
+
+
+def kind_of(first: bytes) -> int:
+    r"""Give the kind of the message with this first line; `NOT_SIP` if it begins none.
+
+    >>> kind_of(b"BYE sip:a@b SIP/2.0"), kind_of(b"SIP/2.0 404 Not Found")
+    (2, 10)
+    >>> kind_of(b"GET / HTTP/1.1"), kind_of(b"BYE BYE"), kind_of(b"PUBLISH sip:a@b SIP/2.0")
+    (-1, -1, 6)
+    """
+    kind = KINDS.get(first[:4], NOT_SIP)
+    if kind == FIRST_CLASS:
+        digit = first[8:9]
+        return FIRST_CLASS - 1 + int(digit) if b"1" <= digit <= b"6" else NOT_SIP
+    return kind if first[-8:] == b" SIP/2.0" else NOT_SIP
+
+
+def may_begin(buffer: NDArray[np.uint8], at: Ints) -> NDArray[np.bool_]:
+    """Tell, quickly, where a SIP message may begin: its first four bytes are of one."""
+    places = at[:, None] + np.arange(4)
+    begins = buffer.take(places, mode="clip").view(np.uint32)[:, 0]
+    return np.isin(begins, _CODES)
+
+
+def _header(message: bytes, pattern: re.Pattern[bytes]) -> bytes:
+    """Find a header's value where it isn't written as nearly everybody writes it."""
+    found = pattern.search(message)
+    return found[1] if found else b""
