@@ -12,7 +12,9 @@ import click
 
 from detector import __version__
 from detector.config import Kafka, State
+from detector.probe.cli import capture
 
+from .lab.cli import lab
 from .settings import Settings
 
 EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
@@ -48,6 +50,12 @@ def _training_options(command: Any) -> Any:
 @click.version_option(__version__, prog_name="anchorwatch")
 def main() -> None:
     """Train, judge and feed anchorwatch."""
+
+
+main.add_command(lab)
+
+
+main.add_command(capture)
 
 
 @main.command()

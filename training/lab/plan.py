@@ -2,7 +2,7 @@
 
 A plan is a small TOML file, drawn from a seed by `draw` or written by hand:
 
-    name = "two faults"
+    name = "two-faults"
     seed = 7                        # of every random walk and burst in its load
 
     [[runs]]
@@ -19,13 +19,15 @@ A plan is a small TOML file, drawn from a seed by `draw` or written by hand:
     ]
 """
 
+import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # a run's name becomes part of links' and files' names
+# A run's name becomes part of links' and files' names; \Z, as $ lets a newline follow.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400 * 7)]
 PerSecond = Annotated[float, msgspec.Meta(ge=0, le=2000)]
@@ -164,6 +166,32 @@ def read(path: Path) -> Plan:
         raise PlanError(f"{path}: {error}") from error
     check(plan)
     return plan
+
+
+def as_toml(plan: Plan) -> str:
+    """Write a plan as people would: a line for each stream and each phase."""
+    fields = msgspec.to_builtins(plan)
+    lines = [f"{key} = {_inline(fields[key])}" for key in ("name", "seed")]
+    for run in fields["runs"]:
+        lines += ["", "[[runs]]"]
+        for key in sorted(run, key=lambda key: isinstance(run[key], tuple)):  # these last
+            if isinstance(run[key], tuple):
+                lines += [f"{key} = [", *(f"    {_inline(item)}," for item in run[key]), "]"]
+            else:
+                lines.append(f"{key} = {_inline(run[key])}")
+    return "\n".join(lines) + "\n"
+
+
+def _inline(value: Any) -> str:
+    """Write a value on one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    # JSON writes the rest as TOML does, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def check(plan: Plan) -> None:
