@@ -1,19 +1,18 @@
 """`anchorwatchd`: settings in, a running service out. Only this file sees all settings."""
 
 import logging
-import signal
 import sys
 import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from . import __version__
 from .config import ConfigError, Settings, load
+from .signals import stop_on_signals
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def run(settings: Settings, *, check: bool = False) -> int:
 
     begun = time.monotonic()
     stopping = threading.Event()
-    _stop_on_signals(stopping)
+    stop_on_signals(stopping)
     try:
         model = open_model(settings)
         if check:
@@ -81,14 +80,3 @@ def run(settings: Settings, *, check: bool = False) -> int:
 def _refuse(error: Exception) -> NoReturn:
     click.echo(f"anchorwatchd: {error}", err=True)
     sys.exit(EX_CONFIG)
-
-
-def _stop_on_signals(stopping: threading.Event) -> None:
-    """Let SIGTERM and SIGINT end the loop after the batch in hand."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

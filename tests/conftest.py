@@ -1,6 +1,6 @@
 """Fixtures that more than one test module needs; what needs no clean-up is in fakes.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import pytest
 from detector.bundle import Bundle
 from detector.encoder import Encoder, open_encoder
 from detector.service import Service
+from tests.broker import Broker, open_broker
+from tests.broker.proxy import Proxy
 from tests.fakes import make_bundle, make_service
 
 # Time limits of hypothesis are about the machine, and a busy one is no failure.
@@ -43,3 +45,23 @@ def encoder(bundle: Bundle) -> Encoder:
 def make_service_of_the_bundle(bundle: Bundle, encoder: Encoder) -> Callable[..., Service]:
     """Make services on `bundle` and `encoder`, from a source, sinks and whatever is to differ."""
     return partial(make_service, bundle, encoder)
+
+
+@pytest.fixture(scope="session")
+def _proxied() -> Iterator[tuple[Broker, Proxy]]:
+    with Proxy() as proxy, open_broker(through=proxy) as broker:
+        yield broker, proxy
+
+
+@pytest.fixture
+def broker(_proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
+    """Give a real broker behind a proxy; whatever a test did to the proxy is undone."""
+    broker, proxy = _proxied
+    yield broker
+    proxy.resume()
+
+
+@pytest.fixture
+def proxy(_proxied: tuple[Broker, Proxy]) -> Proxy:
+    """Give what the daemon reaches the broker through."""
+    return _proxied[1]

@@ -93,13 +93,18 @@ class Daemon:
         """Read what it wrote so far."""
         return self._log.read_text() if self._log.exists() else ""
 
+    @property
+    def address(self) -> str:
+        """Where its server listens, host:port; "" before it does."""
+        found = re.findall(r"url='?http://([^\s'/]+)", self.log())
+        return found[-1] if found else ""
+
     def get(self, path: str) -> tuple[int, str]:
         """Ask its server for a page: status and text; (0, "") while nobody answers."""
-        found = re.findall(r"url=(\S+)", self.log())
-        if not found:
+        if not self.address:
             return 0, ""
         try:
-            with urllib.request.urlopen(found[-1].strip("'") + path, timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -1,19 +1,19 @@
 """`anchorwatch capture`: arguments in, rows out."""
 
 import logging
-import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from detector.config import Kafka
+from detector.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from .links import Rule
@@ -86,20 +86,22 @@ def capture(
         raise click.UsageError("give files, or interfaces with -i")
     if chosen["counters"] and files:
         raise click.UsageError("--counters is for interfaces")
+    if out is not None and out.suffix not in (".parquet", ".csv"):
+        raise click.UsageError(f"--out {out}: give a name that ends in .parquet or .csv")
     if files and kafka:
         raise click.UsageError("files go to --out; anchorwatch replay sends captures to Kafka")
     set_up("info")
     stopping = threading.Event()
-    _stop_on_signals(stopping)
+    stop_on_signals(stopping)
     try:
         rules = _rules(chosen["rules"], chosen["rule_file"], files, interfaces)
         if files:
-            _read_files(files, rules, out, chosen)
+            _read_files(files, rules, out, chosen, stopping)
         elif chosen["counters"]:
             _read_counters(rules, out, kafka, chosen, stopping)
         else:
             _listen(interfaces, rules, out, kafka, chosen, stopping)
-    except (ProbeError, OSError) as error:
+    except (ProbeError, OSError, UnicodeDecodeError) as error:
         _fail(error)
 
 
@@ -128,14 +130,20 @@ def _rules(
 
 
 def _read_files(
-    paths: Sequence[Path], rules: "tuple[Rule, ...]", out: Path | None, chosen: dict[str, Any]
+    paths: Sequence[Path],
+    rules: "tuple[Rule, ...]",
+    out: Path | None,
+    chosen: dict[str, Any],
+    stopping: threading.Event,
 ) -> None:
     from .files import PcapFile
+    from .packets import ProbeError
     from .run import over_files
 
     opened = [PcapFile(path) for path in paths]
     probe = _probe(rules, chosen)
-    count = _pass_on(over_files(opened, probe), _outlet(out, None, rules, chosen), None)
+    rows = takewhile(lambda _row: not stopping.is_set(), over_files(opened, probe))
+    count = _pass_on(rows, _outlet(out, None, rules, chosen), None)
     for file in opened:
         if file.damage:
             click.echo(f"{file.path}: {file.damage}; {file.packets} packets before it", err=True)
@@ -144,6 +152,8 @@ def _read_files(
     _tell(probe, count, sum(file.dropped for file in opened))
     if any(file.damage.startswith("damaged") for file in opened):
         sys.exit(1)
+    if not count:
+        raise ProbeError("no row: --partial keeps those that were seen only in part")
 
 
 def _listen(
@@ -281,15 +291,6 @@ def _tell(probe: "Probe", rows: int, dropped: int) -> None:
         if count and name != "packets"
     )
     click.echo(f"{rows} rows of {probe.packets} packets" + (f" ({odd})" if odd else ""), err=True)
-
-
-def _stop_on_signals(stopping: threading.Event) -> None:
-    def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
 
 
 def _fail(error: Exception | str) -> NoReturn:

@@ -1,17 +1,36 @@
-"""`anchorwatch lab`: plans of what to record.
+"""`anchorwatch lab`: plans of what to record, and recording it.
 
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
+import os
+import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
+
+from detector.config import Kafka
+from detector.signals import stop_on_signals
 
 from .plan import Kind, PlanError, Traffic
 
 HOURS = click.FloatRange(0, 10_000)
+KAFKA = Kafka()  # where the defaults come from
+LINKS_A_CORE = 10  # side by side; see docs/lab.md for what a link costs
+PLAN = click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+OUT = click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder"
+)
+PARALLEL = click.option(
+    "--parallel",
+    type=click.IntRange(1, 250),
+    default=LINKS_A_CORE * (os.cpu_count() or 1),
+    show_default="10 a core",
+    help="Links side by side",
+)
 KINDS, TRAFFIC = [kind.value for kind in Kind], [traffic.value for traffic in Traffic]
 
 
@@ -89,6 +108,84 @@ def plan(
     click.echo(as_text(drawn), err=True)
     if chosen["fault_hours"] and (few := gaps(drawn, wanted)):
         click.echo(f"too short to cover every fault: {', '.join(few)}", err=True)
+
+
+@lab.command()
+@PLAN
+@OUT
+@PARALLEL
+@click.option("--pcaps", is_flag=True, help="Keep the packets too")
+def record(plan: Path, out: Path, parallel: int, pcaps: bool) -> None:
+    """Perform PLAN on this machine and record it: a capture with the truth of every row.
+
+    A recording that was interrupted goes on where it stopped. Needs root.
+    """
+    from .namespaces import LabError
+    from .plan import read
+    from .record import record as run
+    from .recording import RecordingError
+
+    stopping = threading.Event()
+    stop_on_signals(stopping)
+    try:
+        recorder = run(read(plan), out, stopping, parallel=parallel, pcaps=pcaps, tell=_tell)
+    except (PlanError, LabError, RecordingError, OSError) as error:
+        _fail(error)
+    if stopping.is_set():
+        _fail(f"stopped; the same command goes on with {out}")
+    click.echo(f"{out}: recorded; {recorder.repeats} runs had to be repeated")
+
+
+@lab.command()
+@PLAN
+@OUT
+@PARALLEL
+@click.option("--kafka", metavar="HOST:PORT", required=True, help="Broker of the daemon")
+@click.option("--topic", default=KAFKA.windows, help="Topic that the daemon reads")
+@click.option("--events", default=KAFKA.events, help="Topic that its events go to")
+@click.option("--steps", type=click.IntRange(1), default=15, help="Rows in a window")
+@click.option("--json", "as_data", is_flag=True, help="Print JSON")
+def live(
+    plan: Path,
+    out: Path,
+    parallel: int,
+    kafka: str,
+    topic: str,
+    events: str,
+    steps: int,
+    as_data: bool,
+) -> None:
+    """Perform PLAN in front of the running daemon, and score what it said.
+
+    The probes send each link's windows to the daemon's topic; what was really done is recorded
+    in the folder, and its events are held against that. Needs root.
+    """
+    from detector.logs import set_up
+
+    from .live import as_text
+    from .live import live as run
+    from .namespaces import LabError
+    from .plan import read
+    from .recording import RecordingError
+
+    set_up("warning")
+    stopping = threading.Event()
+    stop_on_signals(stopping)
+    settings = Kafka(bootstrap=kafka, windows=topic, events=events)
+    try:
+        score = run(read(plan), out, settings, steps, stopping, parallel=parallel, tell=_tell)
+    except (PlanError, LabError, RecordingError, OSError) as error:
+        _fail(error)
+    click.echo((out / "score.json").read_text() if as_data else as_text(score), nl=not as_data)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _fail(error: Exception | str) -> NoReturn:
+    click.echo(f"anchorwatch: {error}", err=True)
+    sys.exit(1)
 
 
 def _less(names: Iterable[str], without: Iterable[str]) -> list[str]:

@@ -1,0 +1,209 @@
+"""A plan performed live: the probes feed the running daemon through Kafka, and it is scored.
+
+The daemon is told nothing: it reads windows and says what it sees. What was really done is in
+the recording, and the two are held against each other at the end.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from detector.capture import LinkCapture, links_of, read_table
+from detector.config import Kafka
+from detector.probe.outlets import KafkaWindows
+from detector.truth import GRACE_MS, Change, Found, compare
+from detector.verdict import Event
+from detector.window import WindowSpec
+
+from .namespaces import LabError
+from .plan import Plan
+from .record import Recorder, Told
+from .recording import FEATURES, Recording
+from .watch import STEP_MS
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 10.0  # after the last window its events are waited for
+SOURCE = "lab"
+NAMED = ("normal", "blocked", "capacity-limited")  # labels on which a daemon is scored
+
+
+class Score(msgspec.Struct, frozen=True):
+    """How well the daemon saw what was done."""
+
+    onsets: int
+    found: int
+    false_changes: int
+    not_scored: int  # changes at times without truth, or under faults that have no name yet
+    watched_hours: float  # of all links together
+    delays_seconds: dict[str, list[float]]  # by label, of those found
+    missed: list[str]  # what was not found: link, time and label
+    false: list[str]
+    windows_sent: int
+    windows_lost: int
+    runs_repeated: int
+
+
+class Events:
+    """Listens to the daemon's events from now on, in a thread of its own."""
+
+    def __init__(self, settings: Kafka) -> None:
+        """Find the topic's end.
+
+        Raises:
+            LabError: if there is no such broker or topic.
+        """
+        from kafka import KafkaConsumer, TopicPartition
+        from kafka.errors import KafkaError
+
+        self.changes: list[Change] = []
+        self._stopping = threading.Event()
+        try:
+            self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap.split(","))
+            partitions = self._consumer.partitions_for_topic(settings.events)
+        except KafkaError as error:
+            raise LabError(f"no broker at {settings.bootstrap}: {error!r}") from error
+        if not partitions:
+            self._consumer.close()
+            raise LabError(f"{settings.bootstrap} has no topic {settings.events!r}")
+        places = [TopicPartition(settings.events, number) for number in sorted(partitions)]
+        self._consumer.assign(places)
+        self._consumer.seek_to_end()
+        for place in places:
+            self._consumer.position(place)  # or the end is looked up only at the first poll
+        self._decode = msgspec.json.Decoder(Event).decode
+        self._thread = threading.Thread(target=self._listen, name="events")
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            for records in self._consumer.poll(200).values():
+                for record in records:
+                    self._take(record.value)
+
+    def _take(self, value: bytes) -> None:
+        try:
+            event = self._decode(value)
+        except msgspec.MsgspecError as error:
+            log.warning("an event can't be read", extra={"why": str(error)})
+            return
+        self.changes.append(Change(event.link, event.at_ms, event.state))
+
+    def close(self) -> None:
+        """Stop listening. Safe to call twice."""
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+
+
+def live(
+    plan: Plan,
+    out: Path,
+    settings: Kafka,
+    steps: int,
+    stopping: threading.Event,
+    *,
+    parallel: int,
+    tell: Told = log.info,
+) -> Score:
+    """Perform a plan in front of the running daemon, record it into a folder, and score.
+
+    Raises:
+        LabError: if the machine can't, another lab runs, or there is no broker.
+        RecordingError: if the folder holds a recording already.
+    """
+    recording = Recording(out, plan)
+    spec = WindowSpec(FEATURES, steps, STEP_MS)
+    outlets: list[KafkaWindows] = []
+
+    def feed(links: Sequence[str]) -> KafkaWindows:
+        outlets.append(KafkaWindows(settings, links, spec, SOURCE))
+        return outlets[-1]
+
+    events = Events(settings)
+    try:
+        recorder = Recorder(recording, parallel=parallel, tell=tell, feed=feed)
+        recorder.record(stopping)
+        stopping.wait(SETTLE_SECONDS)
+    finally:
+        events.close()
+    recording.finish()
+    score = judge(out / "rows.parquet", events.changes, spec.span_ms)
+    score = msgspec.structs.replace(
+        score,
+        windows_sent=sum(outlet.sent for outlet in outlets),
+        windows_lost=sum(outlet.lost for outlet in outlets),
+        runs_repeated=recorder.repeats,
+    )
+    (out / "score.json").write_bytes(msgspec.json.format(msgspec.json.encode(score)) + b"\n")
+    return score
+
+
+def judge(rows: Path, changes: Iterable[Change], span_ms: int) -> Score:
+    """Hold reported changes against a recording's truth."""
+    links = [_nameable(link) for link in links_of(read_table([rows]), FEATURES, STEP_MS)]
+    by_name = {link.link: link for link in links}
+    scored, others = [], 0
+    for change in changes:
+        if change.link in by_name and _has_truth(by_name[change.link], change.at_ms):
+            scored.append(change)
+        else:
+            others += 1
+    found = compare(links, scored, span_ms)
+    return _score(found, others)
+
+
+def _nameable(link: LinkCapture) -> LinkCapture:
+    """Take the labels away that no daemon knows unless somebody enrolled them."""
+    labels = np.array([label if label in NAMED else None for label in link.labels], object)
+    return LinkCapture(link.link, link.start_ms, link.step_ms, link.values, labels, link.kinds)
+
+
+def _has_truth(link: LinkCapture, at_ms: int) -> bool:
+    """Tell whether there is a label at this time, or was one shortly before it."""
+    first = max(0, (at_ms - GRACE_MS - link.start_ms) // link.step_ms)
+    last = (at_ms - link.start_ms) // link.step_ms
+    return any(label is not None for label in link.labels[first : max(0, last + 1)])
+
+
+def _score(found: Found, others: int) -> Score:
+    def told(changes: Iterable[Change]) -> list[str]:
+        return [f"{change.link} {change.at_ms} {change.label}" for change in changes]
+
+    return Score(
+        onsets=found.onsets,
+        found=found.found,
+        false_changes=len(found.false),
+        not_scored=others,
+        watched_hours=found.watched_seconds / 3600,
+        delays_seconds=found.delays_seconds,
+        missed=told(found.missed),
+        false=told(found.false),
+        windows_sent=0,
+        windows_lost=0,
+        runs_repeated=0,
+    )
+
+
+def as_text(score: Score) -> str:
+    """Write a score for people."""
+    lines = [
+        f"{score.found} of {score.onsets} changes found",
+        f"  {score.false_changes} false changes in {score.watched_hours:.2f} link-hours",
+    ]
+    for label, delays in sorted(score.delays_seconds.items()):
+        lines.append(
+            f"  {label}: {len(delays)} found after {np.median(delays):.1f} s "
+            f"(median; longest {max(delays):.1f} s)"
+        )
+    lines += [f"  missed: {text}" for text in score.missed]
+    lines += [f"  false: {text}" for text in score.false]
+    lines.append(
+        f"  {score.windows_sent} windows sent, {score.windows_lost} lost; "
+        f"{score.runs_repeated} runs repeated; {score.not_scored} changes not scored"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""Performing a run: its load and its phases, second by second, and what was done when."""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from .plan import LIMITS, Phase, Run
+from .timeline import Entry, Poll, Timeline
+
+if TYPE_CHECKING:
+    from .link import Link
+
+WARM_SECONDS = 8.0
+TICK_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+
+
+class RunError(RuntimeError):
+    """A run can't count; the message says why. It may be tried again."""
+
+
+class Performance:
+    """One performance of a run on an open link.
+
+    Args:
+        link: where it happens.
+        run: what is done.
+        warm_seconds: how long the load runs before the first phase, so that its calls are in all
+            states by then.
+
+    Attributes:
+        entries: what was done so far.
+        polls: what the limiters said of themselves so far.
+        look_seconds: time between two looks whether all programs live.
+    """
+
+    def __init__(self, link: "Link", run: Run, warm_seconds: float = WARM_SECONDS) -> None:
+        self.entries: list[Entry] = []
+        self.polls: list[Poll] = []
+        self._link, self._run, self._warm_seconds = link, run, warm_seconds
+        self.look_seconds = LOOK_SECONDS
+        self._open: tuple[int, Phase, int, int] | None = None  # the entry that has no end yet
+
+    def perform(self, stopping: threading.Event) -> Timeline:
+        """Offer the load and go through all phases.
+
+        Raises:
+            RunError: if a program died, or *stopping* was set.
+        """
+        self._begun = time.monotonic() + self._warm_seconds
+        self._looked = self._begun
+        self._pass(self._begun, stopping)
+        ends = self._begun
+        for place, phase in enumerate(self._run.phases):
+            self._start(place, phase)
+            ends += phase.seconds
+            self._pass(ends, stopping)
+        self._finish(_now_ms())
+        return Timeline(self._run.name, tuple(self.entries), self._run.family, tuple(self.polls))
+
+    def _start(self, place: int, phase: Phase) -> None:
+        command_ms, start_ms = self._link.apply(phase)
+        self._finish(command_ms)
+        self._open = (place, phase, command_ms, start_ms)
+
+    def _finish(self, end_ms: int) -> None:
+        if self._open is not None:
+            self.entries.append(_entry(*self._open, end_ms=end_ms))
+            self._open = None
+
+    def _pass(self, until: float, stopping: threading.Event) -> None:
+        """Let time pass, and do what each second asks for."""
+        while (left := until - time.monotonic()) > 0:
+            self._link.set_rates(max(0.0, time.monotonic() - self._begun))
+            if self._open and any(fault.kind in LIMITS for fault in self._open[1].faults):
+                dropped, queued = self._link.limiter()
+                self.polls.append(Poll(_now_ms(), dropped, queued))
+            if time.monotonic() - self._looked > self.look_seconds:
+                self._looked = time.monotonic()
+                if dead := self._link.dead():
+                    raise RunError(f"{', '.join(dead)} died")
+            if stopping.wait(min(TICK_SECONDS, left)):
+                raise RunError("told to stop")
+
+
+def _entry(place: int, phase: Phase, command_ms: int, start_ms: int, *, end_ms: int) -> Entry:
+    return Entry(place, command_ms, start_ms, end_ms, phase.faults, phase.restart)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 10**6
