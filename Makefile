@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test format lock clean
+.PHONY: demo test acceptance record format lock clean
 
 # Trains on all runs but the five in which faults come and go, then watches those five, and the
 # runs that it learnt from beside them, with the real daemon.
@@ -20,6 +20,14 @@ test: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# The whole product on real traffic: lab, probe, Kafka, daemon, Prometheus. Needs root; 12 minutes.
+acceptance: $(VENV)/installed
+	ANCHORWATCH_ACCEPTANCE=long $(BIN)/pytest -s tests/acceptance
+
+# Records anew what ships in training/captures/lab.parquet came from. Needs root; 75 minutes.
+record: $(VENV)/installed
+	$(BIN)/anchorwatch lab record training/captures/lab.toml --out build/lab
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,6 +16,9 @@ from detector.config import Kafka
 from detector.signals import stop_on_signals
 
 from .plan import Kind, PlanError, Traffic
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 HOURS = click.FloatRange(0, 10_000)
 KAFKA = Kafka()  # where the defaults come from
@@ -57,6 +60,7 @@ def lab() -> None:
     type=click.Choice(KINDS + TRAFFIC),
     help="Fault or traffic to leave out; can be given several times",
 )
+@click.option("--here", is_flag=True, help="Leave out what this machine can't do")
 @click.option(
     "--longest",
     type=click.FloatRange(1, 3600),
@@ -87,6 +91,7 @@ def plan(
     to_stdout = str(out) == "-"
     if not to_stdout and out.exists() and not replace:  # it may have been changed by hand
         raise click.UsageError(f"{out} is there; --replace replaces it")
+    without = (*without, *(_impossible() if chosen["here"] else ()))
     wanted = [Kind(kind) for kind in _less(kinds or KINDS, without)]
     try:
         drawn = draw(
@@ -111,6 +116,34 @@ def plan(
 
 
 @lab.command()
+@click.option("--json", "as_data", is_flag=True, help="Print JSON")
+def check(as_data: bool) -> None:
+    """Tell what this machine can do for the lab, by trying it in a scratch namespace.
+
+    Ends with 1 if no link can be made at all.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from . import machine
+
+    abilities = machine.look()
+    kinds, traffic = machine.able_kinds(abilities), machine.able_traffic(abilities)
+    if as_data:
+        facts = {"faults": sorted(kinds), "traffic": sorted(traffic)}
+        click.echo(dumps({"tried": [asdict(ability) for ability in abilities], **facts}))
+    else:
+        for ability in abilities:
+            outcome = "works" if ability.works else f"does not work: {ability.why_not}"
+            click.echo(f"{ability.what}: {outcome}")
+        for what, able, every in (("faults", kinds, KINDS), ("traffic", traffic, TRAFFIC)):
+            lacking = ", ".join(_less(every, able))
+            click.echo(f"{what}: " + (f"all but {lacking}" if lacking else "all"))
+    if not traffic:
+        sys.exit(1)
+
+
+@lab.command()
 @PLAN
 @OUT
 @PARALLEL
@@ -121,14 +154,13 @@ def record(plan: Path, out: Path, parallel: int, pcaps: bool) -> None:
     A recording that was interrupted goes on where it stopped. Needs root.
     """
     from .namespaces import LabError
-    from .plan import read
     from .record import record as run
     from .recording import RecordingError
 
     stopping = threading.Event()
     stop_on_signals(stopping)
     try:
-        recorder = run(read(plan), out, stopping, parallel=parallel, pcaps=pcaps, tell=_tell)
+        recorder = run(_read(plan), out, stopping, parallel=parallel, pcaps=pcaps, tell=_tell)
     except (PlanError, LabError, RecordingError, OSError) as error:
         _fail(error)
     if stopping.is_set():
@@ -165,7 +197,6 @@ def live(
     from .live import as_text
     from .live import live as run
     from .namespaces import LabError
-    from .plan import read
     from .recording import RecordingError
 
     set_up("warning")
@@ -173,10 +204,35 @@ def live(
     stop_on_signals(stopping)
     settings = Kafka(bootstrap=kafka, windows=topic, events=events)
     try:
-        score = run(read(plan), out, settings, steps, stopping, parallel=parallel, tell=_tell)
+        score = run(_read(plan), out, settings, steps, stopping, parallel=parallel, tell=_tell)
     except (PlanError, LabError, RecordingError, OSError) as error:
         _fail(error)
     click.echo((out / "score.json").read_text() if as_data else as_text(score), nl=not as_data)
+
+
+def _impossible() -> list[str]:
+    """List the faults and the traffic that this machine can't do."""
+    from . import machine
+
+    abilities = machine.look()
+    able = {*machine.able_kinds(abilities), *machine.able_traffic(abilities)}
+    return _less(KINDS + TRAFFIC, able)
+
+
+def _read(path: Path) -> "Plan":
+    """Read a plan, and refuse it if this machine can't perform it."""
+    from .plan import read
+
+    plan = read(path)
+    asked = {
+        fault.kind.value for run in plan.runs for phase in run.phases for fault in phase.faults
+    }
+    asked |= {stream.traffic.value for run in plan.runs for stream in run.load}
+    if lacking := sorted(asked.intersection(_impossible())):
+        raise PlanError(
+            f"{path}: this machine can't do {', '.join(lacking)}; anchorwatch lab check says why"
+        )
+    return plan
 
 
 def _tell(line: str) -> None:

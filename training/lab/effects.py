@@ -57,7 +57,8 @@ def _loss(fault: Fault, _place: Place) -> Effect:
 
 
 def _policer(fault: Fault, place: Place) -> Effect:
-    # The bucket of nft holds a second at the rate, and the burst besides.
+    # nft counts layer 3, 14 bytes less a packet than the rate is sized by, and lets a second's
+    # worth and the burst pass at once.
     rules = []
     for direction, port in _ways(fault):
         rate = place.limit(fault, direction)

@@ -1,5 +1,6 @@
 """The load of one run: which programs offer and answer its traffic, and what it weighs."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from .program import Program, start
 from .recipes import OFFERS, Side, client, servers
 from .schedule import Schedule
 
+HEARD_SECONDS = 0.05  # until SIPp has surely heard what it was told
 # Layer-2 bytes of one transaction (of one kbit for bulk): from who asks, from who answers.
 WEIGHTS: dict[Traffic, tuple[float, float]] = {
     Traffic.CALL: (1310.0, 1570.0),
@@ -49,10 +51,12 @@ class Load:
 
     def __init__(self, network: Network, run: Run, folder: Path, seed: int) -> None:
         self._network = network
-        self._draw = np.random.default_rng([seed, 0])
+        self._draw = np.random.default_rng(seed)
+        # Apart also from those of links whose seed is the next one.
+        seeds = [int(own) for own in np.random.SeedSequence(seed).generate_state(len(run.load))]
         self._schedules = [
-            Schedule(stream.rate, run.seconds, seed + 1 + place)
-            for place, stream in enumerate(run.load)
+            Schedule(stream.rate, run.seconds, own)
+            for stream, own in zip(run.load, seeds, strict=True)
         ]
         self._streams = run.load
         recipes = [
@@ -63,7 +67,7 @@ class Load:
         self._servers = [Program(recipe, network, folder) for recipe in recipes]
         self._clients = [
             Program(
-                client(place, stream, Side(network, folder, stream.reverse), seed),
+                client(place, stream, Side(network, folder, stream.reverse), seeds[place]),
                 network,
                 folder,
             )
@@ -85,10 +89,10 @@ class Load:
         self._start(self.programs)
 
     def _start(self, programs: Sequence[Program]) -> None:
-        servers = [program for program in programs if program in self._servers]
-        clients = [program for program in programs if program not in servers]
-        self.starts_repeated += start(servers) + start(clients)
-        for program in clients:
+        answering = [program for program in programs if program in self._servers]
+        asking = [program for program in programs if program not in answering]
+        self.starts_repeated += start(answering) + start(asking)
+        for program in asking:
             program.repeat_rate()
 
     def set_rates(self, elapsed_seconds: float) -> None:
@@ -119,12 +123,16 @@ class Load:
     def stop_callee(self) -> None:
         """Let the callee's programs hang."""
         for program in self._callees():
+            program.pause()  # else SIPp begins at once what was due meanwhile, when it goes on
+        time.sleep(HEARD_SECONDS)
+        for program in self._callees():
             program.stop()
 
     def resume_callee(self) -> None:
         """Let the callee's programs go on."""
         for program in self._callees():
             program.resume()
+            program.repeat_rate()
 
     def _callees(self) -> list[Program]:
         return [p for p in self.programs if p.namespace == self._network.callee]

@@ -56,6 +56,7 @@ class Performance:
             ends += phase.seconds
             self._pass(ends, stopping)
         self._finish(_now_ms())
+        self._look()
         return Timeline(self._run.name, tuple(self.entries), self._run.family, tuple(self.polls))
 
     def _start(self, place: int, phase: Phase) -> None:
@@ -76,11 +77,19 @@ class Performance:
                 dropped, queued = self._link.limiter()
                 self.polls.append(Poll(_now_ms(), dropped, queued))
             if time.monotonic() - self._looked > self.look_seconds:
-                self._looked = time.monotonic()
-                if dead := self._link.dead():
-                    raise RunError(f"{', '.join(dead)} died")
+                self._look()
             if stopping.wait(min(TICK_SECONDS, left)):
                 raise RunError("told to stop")
+
+    def _look(self) -> None:
+        """Look whether all programs live that ought to.
+
+        Raises:
+            RunError: if one doesn't.
+        """
+        self._looked = time.monotonic()
+        if dead := self._link.dead():
+            raise RunError(f"{', '.join(dead)} died")
 
 
 def _entry(place: int, phase: Phase, command_ms: int, start_ms: int, *, end_ms: int) -> Entry:

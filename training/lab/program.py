@@ -96,13 +96,21 @@ class Program:
 
     def repeat_rate(self) -> None:
         """Tell it once more; for one that was started again."""
-        if not self._recipe.control or not self._command:
+        if self._command:
+            self._tell(self._command)
+
+    def pause(self) -> None:
+        """Let it offer nothing until it is told a rate again."""
+        self._tell(b"cset rate 0")
+
+    def _tell(self, command: bytes) -> None:
+        if not self._recipe.control:
             return
         if self._control is None:
             self._control = self._network.call(self.namespace, _datagrams)
         # One that is dead or just starting hears the next one.
         with contextlib.suppress(OSError):
-            self._control.sendto(self._command, ("127.0.0.1", self._recipe.control))
+            self._control.sendto(command, ("127.0.0.1", self._recipe.control))
 
     def stop(self) -> None:
         """Let it hang: it lives and does nothing."""

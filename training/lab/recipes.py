@@ -119,7 +119,7 @@ def client(place: int, stream: Stream, side: Side, seed: int) -> Recipe:
     control, port = _control(place), 6100 + place
     if stream.traffic in OFFERS:
         told = (OFFERS[stream.traffic], side.answers_at, "--control", f"{control}")
-        own = (*PYTHON, *told, "--seed", f"{seed + place}")
+        own = (*PYTHON, *told, "--seed", f"{seed}")
         return Recipe(name, side.asks, own, control=control)
     argv = (
         *SIPP,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from training.lab.link import Link
+from training.lab.network import Network
 
 PORT = 9000
 
@@ -60,9 +60,8 @@ class Way:
 
 
 @contextmanager
-def ways(link: Link) -> Iterator[dict[str, Way]]:
+def ways(network: Network) -> Iterator[dict[str, Way]]:
     """Give both ways over a link, `forward` and `reverse`."""
-    network = link.network
     caller = network.call(network.caller, lambda: _bound(network.caller_address))
     callee = network.call(network.callee, lambda: _bound(network.callee_address))
     with caller, callee:

@@ -27,7 +27,7 @@ CLOSED = {  # which ways a kind leaves without any packets
 @pytest.fixture
 def both(link: Link) -> Iterator[dict[str, Way]]:
     """Give both ways over a link that is as it should be, before and after."""
-    with ways(link) as both:
+    with ways(link.network) as both:
         assert all(way.passes() for way in both.values())
         yield both
         link.apply(NOTHING)

@@ -25,9 +25,12 @@ SECONDS, ENDING_SECONDS = 8, 8  # a call takes up to 7.5
 # Serves a TCP port, but fails when it is started for the first so many times.
 SHY = """
 import pathlib, socket, sys, time
-tries = pathlib.Path(sys.argv[1]); count = int(tries.read_text() or 0); tries.write_text(str(count + 1))
+tries = pathlib.Path(sys.argv[1])
+count = int(tries.read_text() or 0)
+tries.write_text(str(count + 1))
 if count < int(sys.argv[2]): sys.exit(f"not now: {count}")
-server = socket.create_server(("127.0.0.1", 4444)); time.sleep(600)
+server = socket.create_server(("127.0.0.1", 4444))
+time.sleep(600)
 """
 
 
@@ -139,7 +142,7 @@ def test_what_never_starts_is_said_with_its_last_words(link: Link, tmp_path: Pat
     """Who reads it knows what to mend."""
     program = shy(link, tmp_path, 4)
     try:
-        with pytest.raises(LabError, match="shy in awlab-900-caller .* 4 starts: .*not now: 3"):
+        with pytest.raises(LabError, match=r"shy in awlab-900-caller .* 4 starts: .*not now: 3"):
             start([program])
     finally:
         program.close()
@@ -150,7 +153,7 @@ def test_what_lives_but_does_not_serve_is_no_start(link: Link, tmp_path: Path) -
     recipe = Recipe("mute", link.network.caller, ("sleep", "600"), udp=(5,))
     program = Program(recipe, link.network, tmp_path)
     try:
-        with pytest.raises(LabError, match="mute in .* doesn't serve after 4 starts"):
+        with pytest.raises(LabError, match=r"mute in .* doesn't serve after 4 starts"):
             start([program], start_seconds=0.1)
     finally:
         program.close()

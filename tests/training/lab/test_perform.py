@@ -104,6 +104,12 @@ def test_a_run_in_which_a_program_died_does_not_count() -> None:
         performance.perform(threading.Event())
 
 
+def test_what_died_in_the_last_seconds_counts_too() -> None:
+    """A run may end before its next look."""
+    with pytest.raises(RunError, match="died"):
+        perform(FakeLink(dead=["x"]), make_run(Phase(0.2))).perform(threading.Event())
+
+
 def test_told_to_stop_it_stops_at_once() -> None:
     """An operator's interrupt must not wait for the end of a ten-minute fault."""
     stopping = threading.Event()
