@@ -6,8 +6,8 @@ learn from or score this row). Steps may jitter and rows may be missing. This fi
 pandas; it is imported by what reads captures, never by a daemon that reads Kafka.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class LinkCapture:
             return np.empty((0, steps, self.values.shape[1]), np.float32)
         views = np.lib.stride_tricks.sliding_window_view(self.values, steps, axis=0)
         return views.transpose(0, 2, 1)
+
+    def only(self, labels: Collection[str]) -> "LinkCapture":
+        """Give this link without any other labels: rows that had one have none; kinds stay."""
+        kept = [label if label in labels else None for label in self.labels]
+        return replace(self, labels=np.array(kept, object))
 
     def usable(self, spec: WindowSpec) -> NDArray[np.bool_]:
         """Tell which of `windows` have enough observed steps to be judged: (windows,)."""

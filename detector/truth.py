@@ -37,6 +37,7 @@ class Found:
     )  # by label, of those found
     missed: list[Change] = field(default_factory=list)  # true changes that nobody reported
     false: list[Change] = field(default_factory=list)  # reported changes that did not happen
+    unscored: int = 0  # reported changes at times of which the truth isn't known
     watched_seconds: float = 0.0  # time in which a change could have been reported
 
     @property
@@ -74,7 +75,8 @@ def compare(links: Iterable[LinkCapture], changes: Iterable[Change], span_ms: in
 
     A true change is found if the link's state becomes its label before the next one; its delay
     runs from the change to the end of the window that settled the state. A reported change is
-    false if its label isn't true at that moment, nor was in the five seconds before it.
+    false if its label isn't true at that moment, nor was in the five seconds before it; where
+    no row of that time has a label, nobody can tell.
     Changes before the first whole window, *span_ms* after the start, can't be reported and
     don't count.
     """
@@ -108,7 +110,17 @@ def _compare_link(
             result.delays_seconds.setdefault(now.label, []).append(delay)
         else:
             result.missed.append(Change(link.link, now.start_ms, now.label))
-    result.false += [change for change in reported if not _is_true(change, truth)]
+    for change in reported:
+        if not _is_known(change, link):
+            result.unscored += 1
+        elif not _is_true(change, truth):
+            result.false.append(change)
+
+
+def _is_known(change: Change, link: LinkCapture) -> bool:
+    first = max(0, (change.at_ms - GRACE_MS - link.start_ms) // link.step_ms)
+    last = (change.at_ms - link.start_ms) // link.step_ms
+    return any(label is not None for label in link.labels[first : max(0, last + 1)])
 
 
 def _is_true(change: Change, truth: Sequence[Stretch]) -> bool:

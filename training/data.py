@@ -66,6 +66,8 @@ def read(paths: Sequence[Path], settings: Settings) -> Data:
     links = [link for link in everywhere if _is_wanted(link, settings)]
     if not links:
         raise CaptureError("no link matches, or all runs are left out")
+    if settings.labels:
+        links = [link.only(settings.labels) for link in links]
     lacking = table[list(features)].isna().mean()
     optional = tuple(name for name in features if lacking[name] > SPARSE)
     spec = WindowSpec(tuple(features), settings.steps, settings.step_ms, optional)

@@ -77,7 +77,8 @@ def evaluate(
     training, spec = bundle.manifest.training, bundle.manifest.window
     seen = {*training.runs, *training.validation_runs}
     judged = read_links(paths, spec, only or training.links)
-    unseen = [link for link in judged if link.run not in seen]
+    # What the bundle has no name for can't be said rightly or wrongly.
+    unseen = [link.only(bundle.labels) for link in judged if link.run not in seen]
     if not unseen:
         raise CaptureError("the bundle's training has seen every run of these captures")
     windows = LabelledWindows(unseen, spec, tail=spec.steps)
@@ -113,7 +114,7 @@ def _learnt(bundle: Bundle, paths: Sequence[Path]) -> list[LinkCapture]:
         links = read_links(paths, bundle.manifest.window, training.links)
     except CaptureError:
         return []
-    return [link for link in links if link.run in training.runs]
+    return [link.only(bundle.labels) for link in links if link.run in training.runs]
 
 
 def score(

@@ -21,6 +21,7 @@ class Settings:
 
     links: tuple[str, ...] = _setting(("*",), "Links to learn from (patterns)")
     leave_out: tuple[str, ...] = _setting((), "Runs to keep for evaluation (patterns)")
+    labels: tuple[str, ...] = _setting((), "Labels to learn; none given = all")
     features: tuple[str, ...] = _setting((), "Features to read; none given = all")
     steps: int = _setting(15, "Rows in a window", 1)
     step_ms: int = _setting(1000, "Milliseconds of a row", 1)

@@ -196,8 +196,11 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "seed",
         "half_lives_seconds",
     }
-    kept = {name: value for name, value in asdict(settings).items() if name not in known}
-    return kept | {"leave_out": ",".join(settings.leave_out)}
+    return {
+        name: ",".join(value) if isinstance(value, tuple) else value
+        for name, value in asdict(settings).items()
+        if name not in known
+    }
 
 
 def _runs(windows: LabelledWindows) -> tuple[str, ...]:

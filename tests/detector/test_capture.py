@@ -7,6 +7,7 @@ import pytest
 from detector.capture import (
     SHIPPED,
     CaptureError,
+    LinkCapture,
     features_of,
     files_of,
     is_count,
@@ -314,3 +315,16 @@ def test_features_are_listed_in_the_captures_own_order(tmp_path):
     file = make_capture(tmp_path / "a.csv", {"trunk-1": ["normal"] * 2})
 
     assert features_of(read_table([file])) == FEATURES
+
+
+def test_labels_that_are_not_wanted_leave_rows_without_one():
+    """A model is held against what it has names for; kinds still say what was done."""
+    labels = np.array(["normal", "lossy", None, "blocked"], object)
+    kinds = np.array(["a", "b", "c", "d"], object)
+    link = LinkCapture("trunk-1", NOON_MS, 1000, np.zeros((4, 1), np.float32), labels, kinds)
+
+    kept = link.only(("normal", "blocked"))
+
+    assert kept.labels.tolist() == ["normal", None, None, "blocked"]
+    assert kept.kinds.tolist() == ["a", "b", "c", "d"]
+    assert link.labels.tolist() == ["normal", "lossy", None, "blocked"]

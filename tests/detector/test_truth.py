@@ -163,3 +163,21 @@ def test_a_report_of_every_true_change_at_once_is_perfect(rows):
     assert found.found == found.onsets == len(reported)
     assert (found.missed, found.false) == ([], [])
     assert {delay for delays in found.delays_seconds.values() for delay in delays} <= {0.0}
+
+
+def test_what_is_reported_where_nobody_knows_the_truth_does_not_count():
+    """A fault without a name, or a time without traffic, can be called nothing rightly."""
+    unknown = capture("n" * 20 + "." * 20 + "n" * 20)
+
+    found = compare([unknown], changes(b=(10, 30, 50)), SPAN_MS)
+
+    assert [change.at_ms for change in found.false] == [10_000, 50_000]
+    assert found.unscored == 1
+
+
+@pytest.mark.parametrize(("at", "unscored"), [(-1, 1), (59, 0), (64.9, 0), (66, 1), (7200, 1)])
+def test_what_is_reported_outside_of_a_capture_does_not_count(at, unscored):
+    """A daemon goes on watching when the recording has ended."""
+    found = compare([capture("n" * 60)], changes(n=at), SPAN_MS)
+
+    assert (found.unscored, found.false) == (unscored, [])

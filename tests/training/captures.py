@@ -17,7 +17,8 @@ from training.settings import Settings
 
 START_MS = 1_700_000_000_000
 FEATURES = ("fwd_packets", "rev_packets", "fwd_invite", "rev_2xx", "rev_response_ms")
-ANSWERED = {"normal": 1.0, "capacity-limited": 0.5, "blocked": 0.0}  # share of requests
+# Share of requests.
+ANSWERED = {"normal": 1.0, "lossy": 0.8, "capacity-limited": 0.5, "blocked": 0.0}
 LEFT_OUT = ("r6", "r7")  # one run of each fault
 TINY = Settings(  # all that decides how well it learns, so that no default does
     steps=10,

@@ -215,3 +215,13 @@ def test_what_a_capture_cannot_give_is_said(tmp_path, changes, why):
     """A message that an operator can act on, and no traceback."""
     with pytest.raises(CaptureError, match=why):
         data_of(make_table(), tmp_path, **changes)
+
+
+def test_only_the_labels_that_were_asked_for_are_learnt(tmp_path):
+    """A recording may hold faults that are to stay unknown."""
+    data = data_of(make_table(), tmp_path, labels=("normal", "blocked"))
+
+    everything = data_of(make_table(), tmp_path)
+    assert "capacity-limited" in set(everything.whole.learning.labels)
+    for windows in (data.validation, data.whole.learning, data.whole.recorded):
+        assert set(windows.labels) == {"normal", "blocked"}

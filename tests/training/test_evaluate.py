@@ -87,6 +87,16 @@ def test_a_capture_without_labels_is_refused(tmp_path):
         judge(table, tmp_path)
 
 
+def test_what_the_bundle_has_no_name_for_is_not_judged(tmp_path):
+    """A recording may hold faults that nobody has enrolled; no answer to them is right."""
+    faults = ["capacity-limited", "blocked"] * 3 + ["lossy", "blocked"]
+
+    report = judge(make_table(faults=faults), tmp_path)
+
+    assert set(report.scores[ENCODER].confusion) == {"normal", "blocked"}
+    assert report.windows == 2 * (2 * 21 + 20)  # places; two runs' normal, one run's fault
+
+
 def core_only():
     """Give the tiny training as if only core links had been learnt from."""
     bundle, _ = tiny_training()

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from detector.capture import LinkCapture, links_of, read_table
+from detector.capture import links_of, read_table
 from detector.config import Kafka
 from detector.probe.outlets import KafkaWindows
-from detector.truth import GRACE_MS, Change, Found, compare
+from detector.truth import Change, Found, compare
 from detector.verdict import Event
 from detector.window import WindowSpec
 
@@ -145,29 +145,11 @@ def live(
 
 def judge(rows: Path, changes: Iterable[Change], span_ms: int) -> Score:
     """Hold reported changes against a recording's truth."""
-    links = [_nameable(link) for link in links_of(read_table([rows]), FEATURES, STEP_MS)]
-    by_name = {link.link: link for link in links}
-    scored, others = [], 0
-    for change in changes:
-        if change.link in by_name and _has_truth(by_name[change.link], change.at_ms):
-            scored.append(change)
-        else:
-            others += 1
-    found = compare(links, scored, span_ms)
-    return _score(found, others)
-
-
-def _nameable(link: LinkCapture) -> LinkCapture:
-    """Take the labels away that no daemon knows unless somebody enrolled them."""
-    labels = np.array([label if label in NAMED else None for label in link.labels], object)
-    return LinkCapture(link.link, link.start_ms, link.step_ms, link.values, labels, link.kinds)
-
-
-def _has_truth(link: LinkCapture, at_ms: int) -> bool:
-    """Tell whether there is a label at this time, or was one shortly before it."""
-    first = max(0, (at_ms - GRACE_MS - link.start_ms) // link.step_ms)
-    last = (at_ms - link.start_ms) // link.step_ms
-    return any(label is not None for label in link.labels[first : max(0, last + 1)])
+    links = [link.only(NAMED) for link in links_of(read_table([rows]), FEATURES, STEP_MS)]
+    known = {link.link for link in links}
+    changes = list(changes)
+    found = compare(links, changes, span_ms)
+    return _score(found, sum(change.link not in known for change in changes))
 
 
 def _score(found: Found, others: int) -> Score:
@@ -178,7 +160,7 @@ def _score(found: Found, others: int) -> Score:
         onsets=found.onsets,
         found=found.found,
         false_changes=len(found.false),
-        not_scored=others,
+        not_scored=found.unscored + others,
         watched_hours=found.watched_seconds / 3600,
         delays_seconds=found.delays_seconds,
         missed=told(found.missed),

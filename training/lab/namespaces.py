@@ -4,6 +4,7 @@ Every name begins with `awlab-`, and nothing that has another name is ever touch
 time runs on a machine: it holds a lock, and whatever an earlier one left is swept away under it.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -11,9 +12,8 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ PREFIX = "awlab-"
 LOCK = Path("/run/anchorwatch-lab.lock")
 NAMED = Path("/run/netns")  # where `ip netns` mounts them
 CLONE_NEWNET = 0x40000000  # as in sched.h
+KILL_SECONDS = 5.0  # a killed process is gone at once, unless it waits for a disk
 COMMAND_SECONDS = 60.0  # a command of the lab takes milliseconds; one that hangs ends the lab
 
 T = TypeVar("T")
@@ -30,56 +31,56 @@ class LabError(RuntimeError):
     """The lab can't do what is asked; the message says what and why."""
 
 
-@contextmanager
-def alone(lock: Path = LOCK, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Be the only lab on this machine, and sweep before and after.
+@contextlib.contextmanager
+def alone(*, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Be the only lab on this machine, and sweep all of the lab's namespaces before and after.
 
     Raises:
         LabError: if another lab still runs after *wait_seconds*.
     """
-    with lock.open("w") as file:
-        _take(file.fileno(), lock, wait_seconds)
-        sweep()
+    with LOCK.open("w") as file:
+        _take(file.fileno(), wait_seconds)
+        sweep(_named())
         try:
             yield
         finally:
-            sweep()
+            sweep(_named())
 
 
-def _take(descriptor: int, lock: Path, wait_seconds: float) -> None:
+def _take(descriptor: int, wait_seconds: float) -> None:
     until = time.monotonic() + wait_seconds
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= until:
-                raise LabError(f"another lab runs on this machine: {lock} is locked") from error
+                raise LabError(f"another lab runs on this machine: {LOCK} is locked") from error
             time.sleep(0.1)
         else:
             return
 
 
-def sweep(names: Sequence[str] | None = None) -> list[str]:
-    """Kill whatever runs in the lab's namespaces, remove these, and give their names.
+def sweep(names: Collection[str]) -> None:
+    """Kill whatever runs in these namespaces and remove them; those that aren't there are fine.
 
-    Without *names*: in all of them, which only the holder of the lock may do.
+    All of the lab's namespaces are swept by `alone` only: one that isn't yours may be in use.
     """
-    ours = [name for name in _named() if names is None or name in names]
-    until = time.monotonic() + 5.0
+    if foreign := [name for name in names if not name.startswith(PREFIX)]:
+        raise LabError(f"namespace {foreign[0]!r} isn't the lab's")
+    ours = [name for name in _named() if name in names]
+    until = time.monotonic() + KILL_SECONDS
     while (left := _pids(ours)) and time.monotonic() < until:
         for pid in left:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.01)
-    if ours:
-        try:
-            command(["ip", "-force", "-batch", "-"], "".join(f"netns del {n}\n" for n in ours))
-        except LabError:
-            if set(ours).intersection(_named()):  # else someone else was as fast
-                raise
-    return ours
+    if not ours:
+        return
+    try:
+        command(["ip", "-force", "-batch", "-"], "".join(f"netns del {name}\n" for name in ours))
+    except LabError:
+        if set(ours).intersection(_named()):  # else someone else was as fast
+            raise
 
 
 def _named() -> list[str]:

@@ -1,12 +1,13 @@
 """The lab on this machine, for tests that need real namespaces; they skip where it can't be."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from training.lab.link import Link
 from training.lab.machine import BASE, look
-from training.lab.namespaces import alone
+from training.lab.namespaces import LabError, alone
 from training.lab.plan import Load, Phase, Rate, Run, Traffic
 
 
@@ -16,13 +17,22 @@ def abilities() -> dict[str, str]:
     return {ability.what: ability.why_not for ability in look()}
 
 
-@pytest.fixture(scope="module")
-def lab(abilities: dict[str, str]) -> Iterator[None]:
-    """Be the only lab on this machine."""
+@pytest.fixture(scope="session")
+def able(abilities: dict[str, str]) -> None:
+    """Skip what can't be done here at all."""
     for what in BASE:
         if abilities[what]:
             pytest.skip(f"no lab without {what}: {abilities[what]}")
-    with alone(wait_seconds=300):
+
+
+@pytest.fixture(scope="module")
+def lab(able: None) -> Iterator[None]:  # noqa: ARG001
+    """Be the only lab on this machine."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(wait_seconds=300))
+        except LabError as error:
+            pytest.skip(f"{error}")
         yield
 
 

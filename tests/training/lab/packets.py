@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from training.lab.network import Network
@@ -74,3 +74,13 @@ def _bound(address: str) -> socket.socket:
     plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     plain.bind((address, PORT))
     return plain
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Poll until it holds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,35 +1,18 @@
-"""Namespaces are made quickly, act as wires do, and are gone afterwards whatever happens."""
+"""Networks are made quickly, act as wires do, and show nowhere else."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.training.lab.packets import ways
-from training.lab.namespaces import NAMED, PREFIX, LabError, alone, call_in, command, sweep
+from training.lab.namespaces import NAMED, PREFIX, LabError, call_in, command
 from training.lab.network import HIGHEST, Network
 from training.lab.traffic import BULK_PORT
-
-# Opens a link, says the processes of its load, and waits to be killed.
-HOLDER = """
-import sys, time
-from pathlib import Path
-from training.lab.link import Link
-from training.lab.plan import Load, Phase, Rate, Run, Traffic
-link = Link(910, Run("r", (Load(Traffic.LOOKUP, Rate(1)),), (Phase(60),)), Path(sys.argv[1]), 0)
-link.open()
-print(*(program.pid for program in link.load.programs), flush=True)
-time.sleep(600)
-"""
 
 
 @contextmanager
@@ -51,16 +34,6 @@ def named() -> set[str]:
 def ports_outside() -> set[str]:
     """Give the network ports of the machine itself."""
     return {port["ifname"] for port in json.loads(command(["ip", "-j", "link", "show"]))}
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Poll until it holds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 @pytest.mark.usefixtures("lab")
@@ -151,55 +124,3 @@ def test_a_link_has_a_number_that_gives_addresses() -> None:
     """Others would share them."""
     with pytest.raises(LabError, match="link 8000: numbers go from 0 to 7999"):
         Network(HIGHEST + 1)
-
-
-def test_one_lab_at_a_time(tmp_path: Path) -> None:
-    """Two would sweep each other away."""
-    lock = tmp_path / "lock"
-    with alone(lock), pytest.raises(LabError, match="another lab runs"), alone(lock):
-        pass
-
-
-@pytest.mark.usefixtures("lab")
-def test_a_killed_lab_leaves_nothing_after_the_next_start(tmp_path: Path) -> None:
-    """Its programs die with it, and the sweep takes the rest."""
-    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        pids = [int(pid) for pid in holder.stdout.readline().split()]
-        assert len(pids) == 2
-        assert all(Path(f"/proc/{pid}").exists() for pid in pids)
-        holder.send_signal(signal.SIGKILL)
-
-    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
-    left = {name for name in named() if name.startswith(f"{PREFIX}910-")}
-    assert len(left) == 3
-    assert left <= set(sweep())
-    assert not left & named()
-
-
-@pytest.mark.usefixtures("lab")
-def test_a_sweep_kills_what_runs_inside_and_touches_nothing_else() -> None:
-    """Other namespaces may have names that are much like ours."""
-    foreign = f"not-{PREFIX}{os.getpid()}"
-    command(["ip", "netns", "add", foreign])
-    try:
-        with network(913) as made, _sleeper(made.callee) as ours, _sleeper(foreign) as other:
-            swept = sweep()
-
-            assert ours.wait(10) == -signal.SIGKILL
-            assert other.poll() is None
-        assert set(made.namespaces) <= set(swept)
-        assert foreign in named()
-    finally:
-        command(["ip", "netns", "del", foreign])
-
-
-@contextmanager
-def _sleeper(namespace: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Give a process that runs inside a namespace."""
-    with call_in(namespace, lambda: subprocess.Popen(["sleep", "600"])) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
