@@ -13,12 +13,14 @@ import pytest
 
 from detector.capture import read_table
 from tests.daemon import wait_for
+from training import lab
 from training.lab.link import Link
 from training.lab.machine import BASE
 from training.lab.namespaces import NAMED, PREFIX, alone
 from training.lab.plan import Fault, Kind, Load, Phase, Plan, Rate, Run, Traffic, as_toml
 from training.lab.record import record
 
+SCENARIOS = str(Path(lab.__file__).with_name("scenarios")).encode()
 CALLS = Load(Traffic.QUICK_CALL, Rate(20))
 BLOCK = Fault(Kind.BLOCK)
 ONE = Run("one", (CALLS,), (Phase(4), Phase(5, (BLOCK,)), Phase(3)))
@@ -54,7 +56,7 @@ def programs() -> list[int]:
                 words = (path / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words[0].endswith(b"sipp") and any(b"lab/scenarios" in word for word in words):
+            if words[0].endswith(b"sipp") and any(SCENARIOS in word for word in words):
                 found.append(int(path.name))
     return found
 
@@ -96,22 +98,21 @@ def test_a_lab_that_was_killed_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     long = Run("long", (CALLS,), (Phase(6),))
     longer = Run("longer", (CALLS,), (Phase(30),))
     plan.write_text(as_toml(Plan("tiny", (long, longer), seed=1)))
-    lab = subprocess.Popen(command("record", plan, "--out", out), stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(command("record", plan, "--out", out), stderr=subprocess.DEVNULL)
     wait_for("the short run is there", (out / "runs" / "long.json").exists, 60)
     assert left()
 
-    lab.send_signal(signal.SIGKILL)
-    lab.wait()
-    again = subprocess.Popen(
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    with subprocess.Popen(
         command("record", plan, "--out", out), stderr=subprocess.PIPE, text=True
-    )
-    assert again.stderr is not None
-    wait_for("a link is up again", lambda: len(left()) == 3 and programs(), 30)
-    alive = set(programs())
-    again.send_signal(signal.SIGINT)
-    said = again.stderr.read()
+    ) as again:
+        wait_for("a link is up again", lambda: len(left()) == 3 and programs(), 30)
+        alive = set(programs())
+        again.send_signal(signal.SIGINT)
+        said = again.communicate(timeout=30)[1]
 
-    assert again.wait(30) == 1
+    assert again.returncode == 1
     assert "goes on with" in said
     assert not any(os.path.exists(f"/proc/{pid}") for pid in alive)  # noqa: PTH110
     assert left() == []
