@@ -31,10 +31,10 @@ def read(text: str) -> dict[str, NDArray[np.int64]]:
     for line in text.splitlines()[2:]:
         name, sign, rest = line.rpartition(":")
         fields = rest.split()
-        if not sign or len(fields) < 12:
+        if not sign or len(fields) < 12 or not all(map(str.isdecimal, fields)):
             raise ProbeError(f"/proc/net/dev: not understood: {line!r}")
-        numbers = np.array([int(field) for field in fields], np.uint64).astype(np.int64)
-        counters[name.strip()] = numbers[[*RECEIVED, *SENT]]
+        numbers = [int(fields[place]) % (1 << 63) for place in (*RECEIVED, *SENT)]
+        counters[name.strip()] = np.array(numbers, np.int64)
     return counters
 
 

@@ -1,9 +1,13 @@
-"""The features of a row, one by one: name, unit, meaning. `docs/features.md` is made from here.
+"""The features of a row, one by one: name, unit, meaning.
+
+The tables of `docs/features.md` are made from here: `python -m detector.probe.features PAGE`.
 
 Each is there twice: `fwd_` for the packets that go forward over the link, `rev_` for those that
 come back. A count is 0 where nothing of the kind was seen; a time is NaN where there was none.
 """
 
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -76,3 +80,19 @@ PLACE = {feature.name: place for place, feature in enumerate(PACKET_FEATURES)}
 def names(features: tuple[Feature, ...]) -> tuple[str, ...]:
     """List a row's columns: all features forward, then all in reverse."""
     return tuple(way + feature.name for way in DIRECTIONS for feature in features)
+
+
+def renewed(page: str) -> str:
+    """Give the text of `docs/features.md` with its tables made anew."""
+    for name, features in (("packets", PACKET_FEATURES), ("counters", COUNTER_FEATURES)):
+        lines = ["| name | unit | meaning |", "| --- | --- | --- |"]
+        lines += [f"| `{one.name}` | {one.unit} | {one.meaning} |" for one in features]
+        before, begin, rest = page.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        page = before + begin + "\n".join(lines) + "\n" + end + after
+    return page
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(renewed(path.read_text()))

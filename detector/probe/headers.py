@@ -18,6 +18,7 @@ MOST_TAGS, MOST_EXTENSIONS = 3, 6
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 FRAGMENT = 44  # IPv6 extension header of a fragment
 EXTENSIONS = (0, 43, 60, 135)  # hop-by-hop, routing, destination options, mobility
+NONE = 0xFF  # reserved, so no header
 MAPPED = 0xFFFF << 32  # IPv4 addresses are kept as ::ffff:a.b.c.d
 
 
@@ -145,9 +146,9 @@ def _ipv6(
         is_later = is_fragment & (_u16(buffer, at + 2) >> 3 != 0)
         size = np.where(is_option, (_u8(buffer, at + 1) + 1) * 8, 8)
         following = np.where(is_fragment | is_option, _u8(buffer, at), following)
-        following[is_later] = 0xFF  # reserved: no transport that we read
+        following[is_later] = NONE
         at = np.where(is_fragment | is_option, at + size, at)
-    found.protocol[which] = np.where(at <= end, following, 0)
+    found.protocol[which] = np.where((at <= end) & (following != NONE), following, 0)
     found.payload[which] = at
     found.payload_length[which] = np.maximum(0, stop - at)
 
@@ -159,11 +160,7 @@ def _ports(buffer: NDArray[np.uint8], found: Headers, which: NDArray[np.intp]) -
 
 
 def _advance(found: Headers, which: NDArray[np.intp], header: Ints, end: Ints) -> None:
-    """Move the payload behind the transport's header; a packet without all of it has none."""
-    length = found.payload_length[which] - header
-    sound = (found.payload[which] + header <= end) & (length >= 0)
-    found.protocol[which[~sound]] = 0
-    which, header, end = which[sound], header[sound], end[sound]
+    """Move the payload behind the transport's header, which may end behind what was captured."""
     found.payload[which] += header
     found.payload_length[which] -= header
     there = np.maximum(0, end - found.payload[which])
@@ -178,9 +175,9 @@ def _tcp(buffer: NDArray[np.uint8], found: Headers, which: NDArray[np.intp], end
     _ports(buffer, found, which)
     found.sequence[which] = _u32(buffer, at + 4)
     found.flags[which] = _u8(buffer, at + 13) & 0x3F
-    header = np.maximum(20, (_u8(buffer, at + 12) >> 4) * 4)
     # Options that were cut off by the snapshot length leave the rest of the header good.
-    _advance(found, which, np.minimum(header, np.maximum(20, end - at)), end)
+    header = np.maximum(20, (_u8(buffer, at + 12) >> 4) * 4)
+    _advance(found, which, np.minimum(header, found.payload_length[which]), end)
 
 
 def _udp(buffer: NDArray[np.uint8], found: Headers, which: NDArray[np.intp], end: Ints) -> None:

@@ -81,6 +81,8 @@ def parse(text: str) -> Rule:
         near, far = (None if found[n] is None else _prefixes(found[n]) for n in ("near", "far"))
     except (WindowError, ValueError) as error:
         raise ProbeError(f"link rule {text!r}: {error}") from error
+    if found["near"] is not None and found["out"]:
+        raise ProbeError(f"link rule {text!r}: addresses say what is forward, so no :out")
     if found["near"] is not None and near is None and far is None:
         raise ProbeError(f"link rule {text!r}: one side must not be *, or nothing is forward")
     return Rule(link, near, far, found["port"] or "", bool(found["out"]))

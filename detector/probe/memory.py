@@ -13,6 +13,8 @@ class Memory(Generic[Value]):
 
     Who looks something up checks its age: how long it stays beyond the span depends on when
     `tick` is called. The two tables are open to loops in which a call would cost too much.
+    What is filled and ticked batch by batch, each time with the time of the batch's first entry,
+    remembers the same however packets are cut into batches.
 
     >>> calls = Memory()
     >>> calls.tick(now=0)
@@ -29,9 +31,12 @@ class Memory(Generic[Value]):
         self._most = most
 
     def tick(self, now: int) -> None:
-        """Say what time it is, nanoseconds; forgets what is old. Once a batch is enough."""
+        """Say what time it is, nanoseconds, before a batch is entered; forgets what is old.
+
+        A little backwards is usual where several interfaces take turns.
+        """
         is_full = len(self.young) >= self._most
-        if is_full or not 0 <= now - self._begun < SPAN_NS:
+        if is_full or not -SPAN_NS < now - self._begun < SPAN_NS:
             self.forgotten += len(self.old) if is_full else 0
             self.old, self.young, self._begun = self.young, {}, now
 
@@ -39,6 +44,11 @@ class Memory(Generic[Value]):
         """Give what is remembered of *key*."""
         value = self.young.get(key)
         return self.old.get(key) if value is None else value
+
+    def forget(self, key: int) -> None:
+        """Remember nothing of *key*."""
+        self.young.pop(key, None)
+        self.old.pop(key, None)
 
     def __len__(self) -> int:
         return len(self.young) + len(self.old)

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 BUFFERED_SECONDS, BUFFERED_ROWS = 30, 20_000  # a row group of a capture is written then
 WAITING = 20_000  # windows that wait for a broker at most
+CONNECT_MS = 3000  # then a broker counts as away
 CLOSE_SECONDS = 10
 
 
@@ -39,7 +40,7 @@ class Outlet(Protocol):
 class CaptureFile:
     """Writes a capture; it has its name only once it is whole.
 
-    Until `close` a Parquet file lies beside it as `NAME.part`.
+    Until `close` it lies beside it as `NAME.part`. Without any row there is no capture.
     """
 
     def __init__(self, path: Path, links: Sequence[str], features: Sequence[str]) -> None:
@@ -48,6 +49,7 @@ class CaptureFile:
         fields = [("link", pa.string()), ("t_ms", pa.int64())]
         self._schema = pa.schema(fields + [(name, pa.float32()) for name in features])
         self._rows: list[tuple[int, NDArray[np.float32]]] = []
+        self._count = 0  # of rows
         self._written = time.monotonic()
         self._part = path.with_name(path.name + ".part")
         if path.suffix == ".csv":
@@ -74,6 +76,7 @@ class CaptureFile:
         columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
         table = pa.Table.from_arrays([links, pa.array(times), *columns], schema=self._schema)
         self._writer.write_table(table)
+        self._count += len(table)
         self._rows = []
 
     def close(self) -> None:
@@ -83,7 +86,10 @@ class CaptureFile:
         self._flush()
         self._writer.close()
         self._writer = None
-        self._part.replace(self.path)
+        if self._count:
+            self._part.replace(self.path)
+        else:
+            self._part.unlink()
 
 
 class KafkaWindows:
@@ -151,17 +157,19 @@ class KafkaWindows:
         from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
+        delivery_ms = round(self._settings.delivery_seconds * 1000)
         while not self._stopping.is_set():
             try:
                 return KafkaProducer(
                     bootstrap_servers=self._settings.bootstrap.split(","),
+                    bootstrap_timeout_ms=CONNECT_MS,
                     compression_type="lz4",
                     linger_ms=20,
-                    max_block_ms=5000,
-                    delivery_timeout_ms=round(self._settings.delivery_seconds * 1000),
-                    request_timeout_ms=10_000,
+                    max_block_ms=CONNECT_MS,
+                    delivery_timeout_ms=delivery_ms,
+                    request_timeout_ms=max(500, delivery_ms // 2),
                 )
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 facts = {"bootstrap": self._settings.bootstrap, "why": repr(error)}
                 log.warning("broker is away", extra=facts)
                 self._stopping.wait(1)
@@ -181,3 +189,4 @@ class KafkaWindows:
             self._lose("told to stop")
         self._waiting.put(None)
         self._thread.join(CLOSE_SECONDS)
+        log.info("stopped sending", extra={"sent": self.sent, "lost": self.lost})

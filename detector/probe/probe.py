@@ -37,7 +37,8 @@ class Probe:
     @property
     def forgotten(self) -> int:
         """How much was forgotten for want of room, so that a repeat may have been missed."""
-        return self._conversations.forgotten + self._sequences.forgotten
+        parts = (self._conversations, self._sequences, self._streams)
+        return sum(part.forgotten for part in parts)
 
     @property
     def broken_streams(self) -> int:
@@ -148,22 +149,26 @@ class Probe:
         begins_sip: NDArray[np.bool_],
     ) -> Iterator[tuple[int, bytes]]:
         """Find the SIP messages that end in TCP segments."""
-        loaded = np.flatnonzero(headers.payload_length[segments] > 0)
-        self._streams.tick(int(packets.time_ns[-1]))
+        size, is_syn = headers.payload_length[segments], headers.flags[segments] & tcp.SYN > 0
+        loaded = np.flatnonzero((size > 0) | is_syn)
+        self._streams.tick(int(packets.time_ns[0]))
         present, where = np.unique(flow[loaded], return_inverse=True)
         new = np.zeros(len(present), bool)
         new[where[begins_sip[segments[loaded]]]] = True
         is_sip = new | np.array([self._streams.is_known(key) for key in present.tolist()], bool)
         for segment in loaded[is_sip[where]].tolist():
             packet, key = int(segments[segment]), int(flow[segment])
-            if not (begins_sip[packet] or self._streams.is_known(key)):
-                continue  # before the first message of its stream
+            if is_syn[segment]:
+                self._streams.forget(key)
+            if not size[segment] or not (begins_sip[packet] or self._streams.is_known(key)):
+                continue  # nothing in it, or before the first message of its stream
             start = int(headers.payload[packet])
             for text in self._streams.feed(
                 key,
-                int(headers.sequence[packet]),
+                int(headers.sequence[packet]) + int(is_syn[segment]),
                 packets.data[start : start + int(headers.captured[packet])],
-                int(headers.payload_length[packet]),
+                int(size[segment]),
+                int(packets.time_ns[packet]),
             ):
                 yield packet, text
 

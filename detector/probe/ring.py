@@ -5,6 +5,7 @@ https://docs.kernel.org/networking/packet_mmap.html for the layout of the ring.
 """
 
 import ctypes
+import fcntl
 import mmap
 import socket
 import struct
@@ -16,10 +17,11 @@ import numpy as np
 from .packets import PAD, LinkType, Packets, ProbeError
 
 SOL_PACKET, ADD_MEMBERSHIP, RX_RING, STATISTICS, VERSION = 263, 1, 5, 6, 10
+SIOCGIFNAME = 0x8910
 TPACKET_V3, ETH_P_ALL, PROMISCUOUS, OUTGOING = 2, 3, 1, 4
 SO_ATTACH_FILTER, RETURN = 26, 0x06  # a classic BPF program of one instruction: keep so many
 BLOCK = 1 << 20  # bytes; the kernel hands over whole blocks ...
-HAND_OVER_MS = 50  # ... and one that isn't full after so long
+HAND_OVER_MS = 50  # ... and, unless told otherwise, one that isn't full after so long
 FRAME = 2048
 SNAPLEN = 2048
 KERNEL, USER = 0, 1  # who owns a block
@@ -37,11 +39,18 @@ class Ring:
     Attributes:
         interface: its name.
         dropped: packets for which the ring had no room, so far.
+        hand_over_ms: how long the kernel keeps a packet back at most.
         down: how often the interface was found to be down.
     """
 
     def __init__(
-        self, interface: str, *, megabytes: int = 16, snaplen: int = SNAPLEN, promiscuous: bool
+        self,
+        interface: str,
+        *,
+        megabytes: int = 16,
+        snaplen: int = SNAPLEN,
+        promiscuous: bool = False,
+        hand_over_ms: int = HAND_OVER_MS,
     ) -> None:
         """Open the ring; packets are kept from now on.
 
@@ -49,7 +58,7 @@ class Ring:
             ProbeError: if there is no such interface, it isn't one of packets, or the right to
                 listen to it is missing.
         """
-        self.interface = interface
+        self.interface, self.hand_over_ms = interface, hand_over_ms
         self.dropped = self.down = 0
         self._blocks, self._turn = megabytes, 0
         try:
@@ -62,20 +71,20 @@ class Ring:
             self._open(snaplen, promiscuous)
         except OSError as error:
             self._socket.close()
-            raise ProbeError(f"{interface}: can't listen: {error.strerror}") from error
+            raise ProbeError(f"{interface}: can't listen: {error.strerror or error}") from error
         except ProbeError:
             self._socket.close()
             raise
 
     def _open(self, snaplen: int, promiscuous: bool) -> None:
         ours = self._socket
-        number = socket.if_nametoindex(self.interface)
+        number = self._number = socket.if_nametoindex(self.interface)
         instruction = ctypes.create_string_buffer(struct.pack("=HBBI", RETURN, 0, 0, snaplen))
         program = struct.pack("@HP", 1, ctypes.addressof(instruction))
         ours.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
         ours.setsockopt(SOL_PACKET, VERSION, TPACKET_V3)
         frames = BLOCK // FRAME * self._blocks
-        request = struct.pack("=7I", BLOCK, self._blocks, FRAME, frames, HAND_OVER_MS, 0, 0)
+        request = struct.pack("=7I", BLOCK, self._blocks, FRAME, frames, self.hand_over_ms, 0, 0)
         ours.setsockopt(SOL_PACKET, RX_RING, request)
         self._memory = mmap.mmap(ours.fileno(), BLOCK * self._blocks)
         # Bound last: before, packets of all interfaces would come.
@@ -95,20 +104,35 @@ class Ring:
         return self._socket.fileno()
 
     def read(self) -> Iterator[Packets]:
-        """Give what the kernel has handed over, a batch a block; waits for nothing."""
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self.down += error != 0  # the interface is down: nothing comes, and that is the truth
+        """Give what the kernel has handed over, a batch a block; waits for nothing.
+
+        Raises:
+            ProbeError: if the interface is no more. One that is down is silent, and that is the
+                truth; of one that is gone nothing is known.
+        """
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.down += 1
+            self._check_there()
         for _ in range(self._blocks):
             start = self._turn * BLOCK
             _, _, status, count, first = _BLOCK_HEAD.unpack_from(self._memory, start)
             if not status & USER:
                 break
-            if count:
-                yield self._batch(start, count, first)
+            batch = self._batch(start, count, first) if count else None
             struct.pack_into("=I", self._memory, start + 8, KERNEL)
             self._turn = (self._turn + 1) % self._blocks
+            if batch is not None:
+                yield batch
         counts = self._socket.getsockopt(SOL_PACKET, STATISTICS, 12)
         self.dropped += struct.unpack("=III", counts)[1]  # reading sets it to 0
+
+    def _check_there(self) -> None:
+        # Asked of the socket: it may be of another network namespace than this process is in.
+        request = struct.pack("=16si20x", b"", self._number)
+        try:
+            fcntl.ioctl(self._socket, SIOCGIFNAME, request)
+        except OSError as error:
+            raise ProbeError(f"{self.interface}: the interface is gone") from error
 
     def _batch(self, start: int, count: int, first: int) -> Packets:
         data = self._memory[start : start + BLOCK]

@@ -112,7 +112,8 @@ class Rows:
         table[:, GAP] = np.bincount(cell[timed], gap_ms[timed], cells)
         table[:, GAPS] = np.bincount(cell[timed], minlength=cells)
         np.maximum.at(table[:, GAP_MAX], cell[timed], gap_ms[timed])
-        for packets, feature in seen.marks:
+        if seen.marks:
+            packets, feature = (np.concatenate(parts) for parts in zip(*seen.marks, strict=True))
             inside = chosen[packets]
             flat = cell[packets[inside]] * COLUMNS + feature[inside]
             table += np.bincount(flat, minlength=table.size).reshape(table.shape)

@@ -14,12 +14,11 @@ from .counters import SOURCE, Counters
 from .files import PcapFile
 from .packets import Packets
 from .probe import Probe
-from .ring import HAND_OVER_MS, Ring
+from .ring import Ring
 
 log = logging.getLogger(__name__)
 
-# After its end a step is waited for until the kernel has handed over every block of it.
-GRACE_NS = 3 * HAND_OVER_MS * 10**6
+GRACE_HAND_OVERS = 3  # after its end a step waits until the kernel has handed over all of it
 OVERTAKEN_NS = 10**9  # in a file a packet may stand behind one that is later by so much
 LATE_SHARE = 0.2  # of a step: a reading of counters that is later than this tells of another time
 
@@ -60,24 +59,35 @@ class _Batches:
 def over_interfaces(
     rings: Sequence[Ring], probe: Probe, stopping: threading.Event
 ) -> Iterator[Row]:
-    """Read live interfaces and give rows as their steps end, until told to stop."""
+    """Read live interfaces and give rows as their steps end, until told to stop.
+
+    Raises:
+        ProbeError: if an interface is gone.
+    """
     poller = select.poll()
     for ring in rings:
         poller.register(ring.fileno(), select.POLLIN)
     probe.rows.begin(time.time_ns())
-    dropped = 0
-    while not stopping.is_set():
-        poller.poll(HAND_OVER_MS)
+    hand_over_ms = max(ring.hand_over_ms for ring in rings)
+    grace_ns = GRACE_HAND_OVERS * hand_over_ms * 10**6
+    dropped, now_ns = 0, time.time_ns()
+    end_ns: int | None = None  # when it was told to stop; what came before is waited for
+    while end_ns is None or now_ns < end_ns + grace_ns:
+        poller.poll(hand_over_ms)
         # What the kernel had before this moment is read before any row of it goes out.
         now_ns = time.time_ns()
+        if end_ns is None and stopping.is_set():
+            end_ns = now_ns
         for ring in rings:
             for packets in ring.read():
                 probe.push(packets)
-        yield from probe.rows.done(now_ns - GRACE_NS)
+        done_ns = now_ns - grace_ns
+        yield from probe.rows.done(done_ns if end_ns is None else min(done_ns, end_ns))
         lost = sum(ring.dropped for ring in rings)
         if lost > dropped:
             log.warning("kernel dropped packets", extra={"packets": lost - dropped})
             dropped = lost
+    yield from probe.rows.rest(end_ns)
 
 
 def over_counters(

@@ -8,11 +8,12 @@ there.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .memory import SPAN_NS, Memory
+from .memory import MOST, SPAN_NS, Memory
 from .packets import Ints
 
 METHODS = (b"INVITE", b"ACK", b"BYE", b"REGISTER", b"OPTIONS", b"CANCEL")
@@ -34,12 +35,12 @@ KINDS = {
     b"SIP/": FIRST_CLASS,
 }
 NOT_SIP = -1
-NOTHING = (NOT_SIP, False, False, np.nan)
-CALL_ID, CSEQ = b"\r\nCall-ID: ", b"\r\nCSeq: "  # as nearly everybody writes them
+CALL_ID, CSEQ, TO = b"\r\nCall-ID: ", b"\r\nCSeq: ", b"\r\nTo: "  # as nearly everybody writes them
 _CODES = np.array(sorted(int.from_bytes(start, "little") for start in KINDS), np.uint32)
 _CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _CSEQ = re.compile(rb"^cseq[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-_TO_TAG = re.compile(rb"^(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag=", re.IGNORECASE | re.MULTILINE)
+_TO = re.compile(rb"^(?:to|t)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_TAG = re.compile(rb";[ \t]*tag=", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -58,15 +59,20 @@ class Conversations:
     A *way* is a link and a direction: `2 * link`, plus 1 for reverse.
     """
 
-    def __init__(self) -> None:
-        self._seen: Memory[int] = Memory()  # message -> when it was last seen
-        self._open: Memory[int] = Memory()  # request without an answer -> when it came
-        self._calls: Memory[int] = Memory()  # way and Call-ID of an INVITE -> when it came
+    def __init__(self, most: int = MOST) -> None:
+        self._seen: Memory[int] = Memory(most)  # message -> when it was last seen
+        self._open: Memory[int] = Memory(most)  # request without an answer -> when it came
+        self._calls: Memory[int] = Memory(most)  # way and Call-ID of an INVITE -> when it came
 
     @property
     def forgotten(self) -> int:
         """Entries forgotten for want of room: repeats and responses may have been missed."""
         return self._seen.forgotten + self._open.forgotten + self._calls.forgotten
+
+    @property
+    def remembered(self) -> int:
+        """How many entries there are."""
+        return len(self._seen) + len(self._open) + len(self._calls)
 
     def read(
         self, messages: Sequence[bytes], ways: Sequence[int], times_ns: Sequence[int]
@@ -77,59 +83,76 @@ class Conversations:
         so it holds no call that it can do without.
         """
         for memory in (self._seen, self._open, self._calls):
-            memory.tick(times_ns[-1])
+            memory.tick(times_ns[0])
         seen, seen_before = self._seen.young, self._seen.old.get
         asked, asked_before = self._open.young, self._open.old
-        found = []
-        for message, way, now in zip(messages, ways, times_ns, strict=True):
-            first = message[: message.find(b"\r\n")]
-            kind = kind_of(first)
+        kinds: list[int] = []
+        repeats: list[int] = []
+        new_calls: list[int] = []
+        answers: list[tuple[int, int]] = []  # which message, and how long it took
+        for place, (message, way, now) in enumerate(zip(messages, ways, times_ns, strict=True)):
+            end = message.find(b"\r\n")
+            kind = kind_of(first := message[:end]) if end > 0 else NOT_SIP
+            kinds.append(kind)
             if kind == NOT_SIP:
-                found.append(NOTHING)
                 continue
-            at = message.find(CALL_ID) + len(CALL_ID)
+            at = message.find(CALL_ID, end)
             call = (
-                message[at : message.find(b"\r", at)]
-                if at >= len(CALL_ID)
+                message[at + 11 : message.find(b"\r", at + 11)].strip()
+                if at > 0
                 else _header(message, _CALL_ID)
             )
-            at = message.find(CSEQ) + len(CSEQ)
+            at = message.find(CSEQ, at)
             turn = (
-                message[at : message.find(b"\r", at)]
-                if at >= len(CSEQ)
+                message[at + 8 : message.find(b"\r", at + 8)].strip()
+                if at > 0
                 else _header(message, _CSEQ)
             )
             identity = hash((way, first, call, turn))
             last = seen.get(identity) or seen_before(identity)
             seen[identity] = now
             if last is not None and now - last <= SPAN_NS:
-                found.append((kind, True, False, np.nan))
+                repeats.append(place)
             elif kind >= FIRST_CLASS:
                 request = hash((way ^ 1, call, turn))
                 begun = asked.pop(request, None) or asked_before.pop(request, None)
-                wait = np.nan if begun is None or now - begun > SPAN_NS else now - begun
-                found.append((kind, False, False, wait))
-            else:
-                if kind != ACK:  # nobody answers an ACK
-                    asked[hash((way, call, turn))] = now
-                is_call = kind == INVITE and self._is_new(message, way, call, now)
-                found.append((kind, False, is_call, np.nan))
-        table = np.array(found, np.float64).reshape(-1, 4)
-        return Messages(
-            table[:, 0].astype(np.int64),
-            table[:, 1].astype(bool),
-            table[:, 2].astype(bool),
-            table[:, 3] / 1e6,
-        )
+                if begun is not None and now - begun <= SPAN_NS:
+                    answers.append((place, now - begun))
+            elif kind != ACK:  # nobody answers an ACK
+                asked[hash((way, call, turn))] = now
+                if kind == INVITE and self._is_new(message, way, call, now):
+                    new_calls.append(place)
+        return _messages(kinds, repeats, new_calls, answers)
 
     def _is_new(self, message: bytes, way: int, call: bytes, now: int) -> bool:
         """Tell a new call from a repeated try or a change within one, which has a tag in To."""
         identity = hash((way, call))
         last = self._calls.get(identity)
         self._calls.young[identity] = now
-        return (last is None or now - last > SPAN_NS) and not _TO_TAG.search(message)
+        if last is not None and now - last <= SPAN_NS:
+            return False
+        at = message.find(TO)
+        to = message[at + 6 : message.find(b"\r", at + 6)] if at > 0 else _header(message, _TO)
+        return not _TAG.search(to)
 
 
+def _messages(
+    kinds: list[int], repeats: list[int], new_calls: list[int], answers: list[tuple[int, int]]
+) -> Messages:
+    messages = Messages(
+        np.array(kinds, np.int64),
+        np.zeros(len(kinds), bool),
+        np.zeros(len(kinds), bool),
+        np.full(len(kinds), np.nan),
+    )
+    messages.is_repeat[repeats] = True
+    messages.is_new_call[new_calls] = True
+    which, waits_ns = np.array(answers, np.int64).reshape(-1, 2).T
+    messages.response_ms[which] = waits_ns / 1e6
+    return messages
+
+
+@lru_cache(4096)
 def kind_of(first: bytes) -> int:
     r"""Give the kind of the message with this first line; `NOT_SIP` if it begins none.
 
@@ -155,4 +178,4 @@ def may_begin(buffer: NDArray[np.uint8], at: Ints) -> NDArray[np.bool_]:
 def _header(message: bytes, pattern: re.Pattern[bytes]) -> bytes:
     """Find a header's value where it isn't written as nearly everybody writes it."""
     found = pattern.search(message)
-    return found[1] if found else b""
+    return found[1].strip() if found else b""

@@ -65,7 +65,7 @@ def test_the_daemon_names_what_was_really_done(
             sent = score["windows_sent"]
 
             def judged() -> bool:
-                total = prometheus.value('sum(anchorwatch_windows_total)')
+                total = prometheus.value("sum(anchorwatch_windows_total)")
                 return not math.isnan(total) and total == sent
 
             wait_for("Prometheus has every window", judged)

@@ -1,0 +1,3 @@
+from .network import network
+
+__all__ = ["network"]
