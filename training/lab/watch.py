@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.probe.files import PcapWriter
 from detector.probe.links import Links, parse
 from detector.probe.packets import Packets
+from detector.probe.pcap import PcapWriter
 from detector.probe.probe import Probe
 from detector.probe.ring import Ring
 from detector.probe.rows import Rows

@@ -10,8 +10,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.probe.files import CHUNK, PcapFile, PcapWriter
+from detector.probe.files import CHUNK, PcapFile
 from detector.probe.packets import LinkType, ProbeError
+from detector.probe.pcap import PcapWriter
 
 from .make import (
     NS,
