@@ -1,30 +1,17 @@
 """`anchorwatch capture`: arguments in, rows out."""
 
-import logging
 import socket
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
 from detector.config import Kafka
 from detector.signals import stop_on_signals
 
-if TYPE_CHECKING:
-    from .links import Rule
-    from .outlets import Outlet
-    from .probe import Probe
-    from .run import Row
-
-log = logging.getLogger(__name__)
-
 KAFKA = Kafka()  # where the defaults come from
-TOLD_SECONDS = 60  # between two lines about how a live capture goes
 
 
 @click.command()
@@ -61,7 +48,7 @@ TOLD_SECONDS = 60  # between two lines about how a live capture goes
 @click.option("--partial", is_flag=True, help="Keep the first and last row, seen only in part")
 @click.option("--ring", type=click.IntRange(1, 4096), default=16, help="MiB for each interface")
 @click.option(
-    "--snaplen", type=click.IntRange(128, 262144), default=2048, help="Bytes read of one"
+    "--snaplen", type=click.IntRange(128, 262144), default=2048, help="Bytes read of a packet"
 )
 @click.option("--promiscuous", is_flag=True, help="Also packets for other hosts (mirror ports)")
 def capture(
@@ -69,6 +56,10 @@ def capture(
     interfaces: tuple[str, ...],
     out: Path | None,
     kafka: str | None,
+    topic: str,
+    counters: bool,
+    step: float,
+    offset: float,
     **chosen: Any,
 ) -> None:
     """Turn packets of FILES (pcap, pcapng) or of live interfaces into rows.
@@ -78,221 +69,53 @@ def capture(
     """
     from detector.logs import set_up
 
+    from .capturing import Capturing, read_rules
     from .packets import ProbeError
 
+    _check(files, interfaces, out, kafka, counters=counters)
+    set_up("info")
+    stopping = threading.Event()
+    stop_on_signals(stopping)
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    try:
+        work = Capturing(
+            rules=read_rules(chosen.pop("rules"), chosen.pop("rule_file"), interfaces),
+            out=out,
+            kafka=Kafka(bootstrap=kafka, windows=topic) if kafka else None,
+            step_ms=round(step * 1000),
+            origin_ms=round(offset * 1000),
+            **chosen,
+        )
+        if files:
+            if not work.read_files(files, stopping, tell):
+                sys.exit(1)
+        elif counters:
+            work.read_counters(stopping, tell)
+        else:
+            work.listen(interfaces, stopping, tell)
+    except (ProbeError, OSError, UnicodeDecodeError) as error:
+        click.echo(f"anchorwatch: {error}", err=True)
+        sys.exit(1)
+
+
+def _check(
+    files: tuple[Path, ...],
+    interfaces: tuple[str, ...],
+    out: Path | None,
+    kafka: str | None,
+    *,
+    counters: bool,
+) -> None:
     if (out is None) == (kafka is None):
         raise click.UsageError("give one of --out and --kafka")
     if bool(files) == bool(interfaces):
         raise click.UsageError("give files, or interfaces with -i")
-    if chosen["counters"] and files:
+    if counters and files:
         raise click.UsageError("--counters is for interfaces")
     if out is not None and out.suffix not in (".parquet", ".csv"):
         raise click.UsageError(f"--out {out}: give a name that ends in .parquet or .csv")
     if files and kafka:
         raise click.UsageError("files go to --out; anchorwatch replay sends captures to Kafka")
-    set_up("info")
-    stopping = threading.Event()
-    stop_on_signals(stopping)
-    try:
-        rules = _rules(chosen["rules"], chosen["rule_file"], files, interfaces)
-        if files:
-            _read_files(files, rules, out, chosen, stopping)
-        elif chosen["counters"]:
-            _read_counters(rules, out, kafka, chosen, stopping)
-        else:
-            _listen(interfaces, rules, out, kafka, chosen, stopping)
-    except (ProbeError, OSError, UnicodeDecodeError) as error:
-        _fail(error)
-
-
-def _rules(
-    texts: Sequence[str],
-    rule_file: Path | None,
-    files: Sequence[Path],
-    interfaces: Sequence[str],
-) -> "tuple[Rule, ...]":
-    from .links import parse
-    from .packets import ProbeError
-
-    lines = list(texts)
-    if rule_file is not None:
-        written = rule_file.read_text().splitlines()
-        lines += [line for line in written if line.strip() and not line.lstrip().startswith("#")]
-    if not lines and files:
-        raise ProbeError("say which packets are forward: --link NAME=PREFIX>PREFIX")
-    rules = tuple(parse(line) for line in lines or [f"{name}=@{name}" for name in interfaces])
-    for rule in rules:
-        if interfaces and rule.port and rule.port not in interfaces:
-            raise ProbeError(
-                f"link {rule.link!r}: nobody listens to {rule.port!r}: -i {rule.port}"
-            )
-    return rules
-
-
-def _read_files(
-    paths: Sequence[Path],
-    rules: "tuple[Rule, ...]",
-    out: Path | None,
-    chosen: dict[str, Any],
-    stopping: threading.Event,
-) -> None:
-    from .files import PcapFile
-    from .packets import ProbeError
-    from .run import over_files
-
-    opened = [PcapFile(path) for path in paths]
-    probe = _probe(rules, chosen)
-    rows = takewhile(lambda _row: not stopping.is_set(), over_files(opened, probe))
-    count = _pass_on(rows, _outlet(out, None, rules, chosen), None)
-    for file in opened:
-        if file.damage:
-            click.echo(f"{file.path}: {file.damage}; {file.packets} packets before it", err=True)
-        if file.untimed:
-            click.echo(f"{file.path}: {file.untimed} packets without a time left out", err=True)
-    _tell(probe, count, sum(file.dropped for file in opened))
-    if any(file.damage.startswith("damaged") for file in opened):
-        sys.exit(1)
-    if not count:
-        raise ProbeError("no row: --partial keeps those that were seen only in part")
-
-
-def _listen(
-    interfaces: Sequence[str],
-    rules: "tuple[Rule, ...]",
-    out: Path | None,
-    kafka: str | None,
-    chosen: dict[str, Any],
-    stopping: threading.Event,
-) -> None:
-    from .ring import Ring
-    from .run import over_interfaces
-
-    rings = []
-    try:
-        for name in interfaces:
-            ring = Ring(
-                name,
-                megabytes=chosen["ring"],
-                snaplen=chosen["snaplen"],
-                promiscuous=chosen["promiscuous"],
-            )
-            rings.append(ring)
-        probe = _probe(rules, chosen)
-
-        def dropped() -> int:
-            return sum(ring.dropped for ring in rings)
-
-        outlet = _outlet(out, kafka, rules, chosen)
-        rows = _told(over_interfaces(rings, probe, stopping), probe, dropped)
-        count = _pass_on(rows, outlet, _deadline(chosen["seconds"], stopping))
-        _tell(probe, count, dropped())
-    finally:
-        for ring in rings:
-            ring.close()
-
-
-def _read_counters(
-    rules: "tuple[Rule, ...]",
-    out: Path | None,
-    kafka: str | None,
-    chosen: dict[str, Any],
-    stopping: threading.Event,
-) -> None:
-    from .counters import Counters
-    from .run import over_counters
-
-    rows = over_counters(Counters(rules), round(chosen["step"] * 1000), stopping)
-    outlet = _outlet(out, kafka, rules, chosen)
-    count = _pass_on(rows, outlet, _deadline(chosen["seconds"], stopping))
-    click.echo(f"{count} rows", err=True)
-
-
-def _probe(rules: "tuple[Rule, ...]", chosen: dict[str, Any]) -> "Probe":
-    from .links import Links
-    from .probe import Probe
-    from .rows import Rows
-
-    links = Links(rules)
-    rows = Rows(
-        len(links.names),
-        round(chosen["step"] * 1000),
-        origin_ms=round(chosen["offset"] * 1000),
-        partial=chosen["partial"],
-    )
-    return Probe(links, rows)
-
-
-def _outlet(
-    out: Path | None, kafka: str | None, rules: "tuple[Rule, ...]", chosen: dict[str, Any]
-) -> "Outlet":
-    from detector.window import WindowSpec
-
-    from .features import COUNTER_FEATURES, PACKET_FEATURES, names
-    from .outlets import CaptureFile, KafkaWindows
-
-    links = tuple(dict.fromkeys(rule.link for rule in rules))
-    features = names(COUNTER_FEATURES if chosen["counters"] else PACKET_FEATURES)
-    if out is not None:
-        return CaptureFile(out, links, features)
-    spec = WindowSpec(features, chosen["steps"], round(chosen["step"] * 1000))
-    settings = Kafka(bootstrap=str(kafka), windows=chosen["topic"])
-    return KafkaWindows(settings, links, spec, chosen["source"])
-
-
-def _pass_on(rows: "Iterator[Row]", outlet: "Outlet", deadline: threading.Timer | None) -> int:
-    """Hand all rows to the outlet, and say how many there were."""
-    count = 0
-    try:
-        for start_ms, values in rows:
-            outlet.write(start_ms, values)
-            count += len(values)
-    finally:
-        if deadline is not None:
-            deadline.cancel()
-        outlet.close()
-    return count
-
-
-def _deadline(seconds: float | None, stopping: threading.Event) -> threading.Timer | None:
-    if seconds is None:
-        return None
-    timer = threading.Timer(seconds, stopping.set)
-    timer.daemon = True
-    timer.start()
-    return timer
-
-
-def _told(rows: "Iterator[Row]", probe: "Probe", dropped: Any) -> "Iterator[Row]":
-    """Pass rows through, with a log line once a minute."""
-    following = time.monotonic() + TOLD_SECONDS
-    for row in rows:
-        yield row
-        if time.monotonic() >= following:
-            following += TOLD_SECONDS
-            log.info("capturing", extra=_facts(probe) | {"kernel_dropped": dropped()})
-
-
-def _facts(probe: "Probe") -> dict[str, int]:
-    return {
-        "packets": probe.packets,
-        "on_no_link": probe.unclassified,
-        "too_late": probe.rows.late,
-        "forgotten": probe.forgotten,
-        "broken_streams": probe.broken_streams,
-        "time_jumps": probe.rows.jumps,
-    }
-
-
-def _tell(probe: "Probe", rows: int, dropped: int) -> None:
-    facts = _facts(probe) | {"dropped before the probe": dropped}
-    odd = ", ".join(
-        f"{count} {name.replace('_', ' ')}"
-        for name, count in facts.items()
-        if count and name != "packets"
-    )
-    click.echo(f"{rows} rows of {probe.packets} packets" + (f" ({odd})" if odd else ""), err=True)
-
-
-def _fail(error: Exception | str) -> NoReturn:
-    click.echo(f"anchorwatch: {error}", err=True)
-    sys.exit(1)
