@@ -74,11 +74,12 @@ class OneASecond(logging.Filter):
         return True
 
 
-def set_up(level: str) -> None:
-    """Send all logs to stderr as `Logfmt` writes them."""
+def set_up(level: str, *, kafka: str = "warning") -> None:
+    """Send all logs to stderr as `Logfmt` writes them, the Kafka client's own from *kafka* on."""
     handler = _ToStderr()
     handler.setFormatter(Logfmt())
     handler.addFilter(OneASecond())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # The Kafka client reports every reconnect as an error of its own; ours say what matters.
-    logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    levels = (logging.getLevelName(name.upper()) for name in (kafka, level))
+    logging.getLogger("kafka").setLevel(max(levels))

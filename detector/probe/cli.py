@@ -73,7 +73,7 @@ def capture(
     from .packets import ProbeError
 
     _check(files, interfaces, out, kafka, counters=counters)
-    set_up("info")
+    set_up("info", kafka="critical")
     stopping = threading.Event()
     stop_on_signals(stopping)
 

@@ -199,7 +199,7 @@ def live(
     from .namespaces import LabError
     from .recording import RecordingError
 
-    set_up("warning")
+    set_up("warning", kafka="critical")
     stopping = threading.Event()
     stop_on_signals(stopping)
     settings = Kafka(bootstrap=kafka, windows=topic, events=events)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 10.0  # after the last window its events are waited for
 SOURCE = "lab"
+CONNECT_MS = 5000  # then there is no broker
 NAMED = ("normal", "blocked", "capacity-limited")  # labels on which a daemon is scored
 
 
@@ -63,7 +64,11 @@ class Events:
         self.changes: list[Change] = []
         self._stopping = threading.Event()
         try:
-            self._consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap.split(","))
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=settings.bootstrap.split(","),
+                bootstrap_timeout_ms=CONNECT_MS,
+                enable_auto_commit=False,
+            )
             partitions = self._consumer.partitions_for_topic(settings.events)
         except KafkaError as error:
             raise LabError(f"no broker at {settings.bootstrap}: {error!r}") from error
@@ -116,7 +121,6 @@ def live(
         LabError: if the machine can't, another lab runs, or there is no broker.
         RecordingError: if the folder holds a recording already.
     """
-    recording = Recording(out, plan)
     spec = WindowSpec(FEATURES, steps, STEP_MS)
     outlets: list[KafkaWindows] = []
 
@@ -126,6 +130,7 @@ def live(
 
     events = Events(settings)
     try:
+        recording = Recording(out, plan)
         recorder = Recorder(recording, parallel=parallel, tell=tell, feed=feed)
         recorder.record(stopping)
         stopping.wait(SETTLE_SECONDS)
