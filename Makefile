@@ -25,9 +25,9 @@ test: $(VENV)/installed
 acceptance: $(VENV)/installed
 	ANCHORWATCH_ACCEPTANCE=long $(BIN)/pytest -s tests/acceptance
 
-# Records anew what ships in training/captures/lab.parquet came from. Needs root; 75 minutes.
+# Records anew what ships in training/recordings/lab-1. Needs root; 90 minutes on two cores.
 record: $(VENV)/installed
-	$(BIN)/anchorwatch lab record training/captures/lab.toml --out build/lab
+	$(BIN)/anchorwatch lab record training/recordings/lab-1/plan.toml --out build/lab-1
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -37,7 +37,7 @@ class Capturing:
     Attributes:
         rules: which packets are which link's.
         out: the capture to write, or
-        kafka: where windows go instead; *source* and *steps* are theirs.
+        kafka: where windows go instead (None with *out*); *source* and *steps* are theirs.
         seconds: after which a live capture ends; None = when told to.
         step_ms, origin_ms, partial: as `Rows` takes them.
         ring, snaplen, promiscuous: MiB and the rest, as `Ring` takes them.
@@ -72,6 +72,8 @@ class Capturing:
             if file.untimed:
                 tell(f"{file.path}: {file.untimed} packets without a time left out")
         tell(_summary(probe, count, sum(file.dropped for file in files)))
+        if probe.packets and probe.unclassified == probe.packets:
+            raise ProbeError("no link rule fits any packet; a pcap file knows no direction")
         if not count:
             raise ProbeError("no row: --partial keeps those that were seen only in part")
         return not any(file.damage.startswith("damaged") for file in files)
@@ -137,7 +139,9 @@ class Capturing:
         if self.out is not None:
             return CaptureFile(self.out, links, features)
         spec = WindowSpec(features, self.steps, self.step_ms)
-        return KafkaWindows(self.kafka or Kafka(), links, spec, self.source)
+        if self.kafka is None:
+            raise ProbeError("rows need somewhere to go")
+        return KafkaWindows(self.kafka, links, spec, self.source)
 
 
 def read_rules(

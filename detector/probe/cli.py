@@ -44,9 +44,14 @@ KAFKA = Kafka()  # where the defaults come from
 @click.option("--steps", type=click.IntRange(1), default=15, help="Rows in a window")
 @click.option("--step", type=click.FloatRange(0.01, 3600), default=1.0, help="Seconds of a row")
 @click.option("--offset", type=click.FloatRange(0), default=0.0, help="Seconds after whole steps")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Listen for so long")
 @click.option("--partial", is_flag=True, help="Keep the first and last row, seen only in part")
-@click.option("--ring", type=click.IntRange(1, 4096), default=16, help="MiB for each interface")
+@click.option(
+    "--ring",
+    type=click.IntRange(1, 4096),
+    default=16,
+    help="MiB held for each interface",
+)
 @click.option(
     "--snaplen", type=click.IntRange(128, 262144), default=2048, help="Bytes read of a packet"
 )
@@ -72,7 +77,7 @@ def capture(
     from .capturing import Capturing, read_rules
     from .packets import ProbeError
 
-    _check(files, interfaces, out, kafka, counters=counters)
+    _check(files, interfaces, out, kafka, counters=counters, seconds=chosen["seconds"])
     set_up("info", kafka="critical")
     stopping = threading.Event()
     stop_on_signals(stopping)
@@ -95,7 +100,7 @@ def capture(
         elif counters:
             work.read_counters(stopping, tell)
         else:
-            work.listen(interfaces, stopping, tell)
+            work.listen(tuple(dict.fromkeys(interfaces)), stopping, tell)
     except (ProbeError, OSError, UnicodeDecodeError) as error:
         click.echo(f"anchorwatch: {error}", err=True)
         sys.exit(1)
@@ -108,7 +113,9 @@ def _check(
     kafka: str | None,
     *,
     counters: bool,
+    seconds: float | None,
 ) -> None:
+    """Refuse options that contradict each other."""
     if (out is None) == (kafka is None):
         raise click.UsageError("give one of --out and --kafka")
     if bool(files) == bool(interfaces):
@@ -117,5 +124,7 @@ def _check(
         raise click.UsageError("--counters is for interfaces")
     if out is not None and out.suffix not in (".parquet", ".csv"):
         raise click.UsageError(f"--out {out}: give a name that ends in .parquet or .csv")
+    if seconds and files:
+        raise click.UsageError("--seconds is for interfaces")
     if files and kafka:
         raise click.UsageError("files go to --out; anchorwatch replay sends captures to Kafka")

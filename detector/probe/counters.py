@@ -62,13 +62,15 @@ class Counters:
         """Check the rules.
 
         Raises:
-            ProbeError: if one is about addresses, which counters don't know.
+            ProbeError: if one is about addresses, which counters don't know, or two are of one
+                link.
         """
         for rule in rules:
             if not rule.by_direction:
                 raise ProbeError(f"link {rule.link!r}: counters know interfaces, no addresses")
+            if sum(other.link == rule.link for other in rules) > 1:
+                raise ProbeError(f"link {rule.link!r}: its counters are of one interface")
         self.rules = tuple(rules)
-        self.names = tuple(rule.link for rule in rules)
         self._before: Mapping[str, NDArray[np.int64]] = {}
 
     def row(self, text: str) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -107,7 +108,7 @@ class KafkaWindows:
         self._rows: deque[NDArray[np.float32]] = deque(maxlen=spec.steps)
         self._last_ms = 0
         self._waiting: queue.Queue[Window | None] = queue.Queue(WAITING)
-        self._stopping = threading.Event()
+        self._stopping, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="windows", daemon=True)
         self._thread.start()
 
@@ -129,7 +130,8 @@ class KafkaWindows:
                 self._lose("the broker doesn't take them")
 
     def _lose(self, why: object) -> None:
-        self.lost += 1
+        with self._lock:  # three threads can lose a window
+            self.lost += 1
         log.warning("window lost", extra={"topic": self._settings.windows, "why": str(why)})
 
     def _run(self) -> None:
@@ -184,9 +186,9 @@ class KafkaWindows:
         end = time.monotonic() + CLOSE_SECONDS
         while not self._waiting.empty() and self._thread.is_alive() and time.monotonic() < end:
             time.sleep(0.02)
-        while not self._waiting.empty():
-            self._waiting.get()
-            self._lose("told to stop")
+        with suppress(queue.Empty):  # its thread may still take the last of them
+            while self._waiting.get_nowait() is not None:
+                self._lose("told to stop")
         self._waiting.put(None)
-        self._thread.join(CLOSE_SECONDS)
+        self._thread.join(CLOSE_SECONDS + CONNECT_MS / 1000)  # the producer has ten seconds too
         log.info("stopped sending", extra={"sent": self.sent, "lost": self.lost})

@@ -61,6 +61,7 @@ class Ring:
         self.interface, self.hand_over_ms = interface, hand_over_ms
         self.dropped = self.down = 0
         self._blocks, self._turn = megabytes, 0
+        self._memory: Any = None
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as error:
@@ -70,10 +71,10 @@ class Ring:
         try:
             self._open(snaplen, promiscuous)
         except OSError as error:
-            self._socket.close()
+            self.close()
             raise ProbeError(f"{interface}: can't listen: {error.strerror or error}") from error
         except ProbeError:
-            self._socket.close()
+            self.close()
             raise
 
     def _open(self, snaplen: int, promiscuous: bool) -> None:
@@ -167,6 +168,6 @@ class Ring:
 
     def close(self) -> None:
         """Stop listening. Safe to call twice."""
-        if not self._memory.closed:
+        if self._memory is not None:
             self._memory.close()
         self._socket.close()

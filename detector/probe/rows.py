@@ -58,11 +58,14 @@ class Rows:
         self._last_ns = np.full(self._ways, -1)  # of each way's latest packet
         self._pending: dict[int, NDArray[np.float64]] = {}  # step -> (ways, columns)
         self._next: int | None = None  # the step to give out next
+        self._cut: int | None = None  # the step in which watching began, unless it counts
 
     def begin(self, now_ns: int) -> None:
         """Say from when on packets are seen; else the first packet says so."""
-        whole = now_ns - self._origin_ns if self._partial else now_ns - self._origin_ns - 1
-        self._next = whole // self._step_ns + (not self._partial)
+        step, into = divmod(now_ns - self._origin_ns, self._step_ns)
+        if into and not self._partial:
+            self._cut, step = step, step + 1
+        self._next = step
 
     def add(self, seen: Seen) -> None:
         """Add a batch."""
@@ -125,6 +128,8 @@ class Rows:
 
     def _merge(self, steps: Ints, table: NDArray[np.float64]) -> None:
         for step, added in zip(steps.tolist(), table, strict=True):
+            if step == self._cut:
+                continue  # begun before anybody watched: it becomes no row
             if self._next is not None and step < self._next:
                 self.late += int(added[:, PLACE["packets"]].sum())
                 continue

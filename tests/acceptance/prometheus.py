@@ -43,7 +43,11 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_for("Prometheus scrapes", lambda: self.value("up") == 1)
+        try:
+            wait_for("Prometheus scrapes", lambda: self.value("up") == 1)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def value(self, query: str) -> float:

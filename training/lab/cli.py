@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 HOURS = click.FloatRange(0, 10_000)
 KAFKA = Kafka()  # where the defaults come from
-LINKS_A_CORE = 10  # side by side; see docs/lab.md for what a link costs
+LINKS_A_CORE, MOST_LINKS = 10, 250  # side by side; docs/lab.md says what a link costs
 PLAN = click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 OUT = click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder"
 )
 PARALLEL = click.option(
     "--parallel",
-    type=click.IntRange(1, 250),
-    default=LINKS_A_CORE * (os.cpu_count() or 1),
+    type=click.IntRange(1, MOST_LINKS),
+    default=min(MOST_LINKS, LINKS_A_CORE * len(os.sched_getaffinity(0))),
     show_default="10 a core",
     help="Links side by side",
 )
@@ -109,7 +109,10 @@ def plan(
     if to_stdout:
         click.echo(as_toml(drawn), nl=False)
     else:
-        out.write_text(as_toml(drawn), encoding="utf-8")
+        try:
+            out.write_text(as_toml(drawn), encoding="utf-8")
+        except OSError as error:
+            _fail(error)
     click.echo(as_text(drawn), err=True)
     if chosen["fault_hours"] and (few := gaps(drawn, wanted)):
         click.echo(f"too short to cover every fault: {', '.join(few)}", err=True)
@@ -126,8 +129,12 @@ def check(as_data: bool) -> None:
     from json import dumps
 
     from . import machine
+    from .namespaces import LabError
 
-    abilities = machine.look()
+    try:
+        abilities = machine.look()
+    except LabError as error:
+        _fail(error)
     kinds, traffic = machine.able_kinds(abilities), machine.able_traffic(abilities)
     if as_data:
         facts = {"faults": sorted(kinds), "traffic": sorted(traffic)}
@@ -148,24 +155,34 @@ def check(as_data: bool) -> None:
 @OUT
 @PARALLEL
 @click.option("--pcaps", is_flag=True, help="Keep the packets too")
-def record(plan: Path, out: Path, parallel: int, pcaps: bool) -> None:
+@click.option("--partial", is_flag=True, help="Do without runs that fail at every try")
+def record(plan: Path, out: Path, parallel: int, pcaps: bool, partial: bool) -> None:
     """Perform PLAN on this machine and record it: a capture with the truth of every row.
 
     A recording that was interrupted goes on where it stopped. Needs root.
     """
+    from detector.logs import set_up
+
     from .namespaces import LabError
     from .record import record as run
     from .recording import RecordingError
 
+    set_up("warning")
     stopping = threading.Event()
     stop_on_signals(stopping)
     try:
-        recorder = run(_read(plan), out, stopping, parallel=parallel, pcaps=pcaps, tell=_tell)
+        recorder = run(
+            _read(plan),
+            out,
+            stopping,
+            parallel=parallel,
+            pcaps=pcaps,
+            partial=partial,
+            tell=_tell,
+        )
     except (PlanError, LabError, RecordingError, OSError) as error:
         _fail(error)
-    if stopping.is_set():
-        _fail(f"stopped; the same command goes on with {out}")
-    click.echo(f"{out}: recorded; {recorder.repeats} runs had to be repeated")
+    click.echo(f"{out}: recorded; {recorder.failures} tries of runs failed")
 
 
 @lab.command()
@@ -192,6 +209,7 @@ def live(
     The probes send each link's windows to the daemon's topic; what was really done is recorded
     in the folder, and its events are held against that. Needs root.
     """
+    from detector.capture import CaptureError
     from detector.logs import set_up
 
     from .live import as_text
@@ -205,7 +223,7 @@ def live(
     settings = Kafka(bootstrap=kafka, windows=topic, events=events)
     try:
         score = run(_read(plan), out, settings, steps, stopping, parallel=parallel, tell=_tell)
-    except (PlanError, LabError, RecordingError, OSError) as error:
+    except (PlanError, LabError, RecordingError, CaptureError, OSError) as error:
         _fail(error)
     click.echo((out / "score.json").read_text() if as_data else as_text(score), nl=not as_data)
 
@@ -213,14 +231,20 @@ def live(
 def _impossible() -> list[str]:
     """List the faults and the traffic that this machine can't do."""
     from . import machine
+    from .namespaces import LabError
 
-    abilities = machine.look()
+    try:
+        abilities = machine.look()
+    except LabError as error:
+        _fail(error)
     able = {*machine.able_kinds(abilities), *machine.able_traffic(abilities)}
     return _less(KINDS + TRAFFIC, able)
 
 
 def _read(path: Path) -> "Plan":
-    """Read a plan, and refuse it if this machine can't perform it."""
+    """Read a plan, and refuse it if it can't be performed, here or at all."""
+    from .faults import check_together
+    from .namespaces import LabError
     from .plan import read
 
     plan = read(path)
@@ -232,6 +256,11 @@ def _read(path: Path) -> "Plan":
         raise PlanError(
             f"{path}: this machine can't do {', '.join(lacking)}; anchorwatch lab check says why"
         )
+    try:
+        for run in plan.runs:
+            check_together(run)
+    except LabError as error:
+        raise PlanError(f"{path}: {error}") from error
     return plan
 
 

@@ -20,19 +20,10 @@ class Faults:
         self._place = Place(network.callee_address, gateway, offered(run.load))
         self._now = Phase(seconds=1)
         self._policed = 0  # packets that were dropped before this phase
-        for place, phase in enumerate(run.phases):
-            self._check(run.name, place, phase)
-
-    def _check(self, name: str, place: int, phase: Phase) -> None:
-        """See that what a phase wants can be had together."""
-        taken: set[str] = set()
-        for effect in self._effects(phase):
-            if twice := taken & effect.taken:
-                raise LabError(f"run {name!r}, phase {place}: {min(twice)} can't be changed twice")
-            taken |= effect.taken
+        check_together(run)
 
     def _effects(self, phase: Phase) -> list[Effect]:
-        return [KINDS[fault.kind](fault, self._place) for fault in phase.faults]
+        return _effects(phase, self._place)
 
     def apply(self, phase: Phase) -> tuple[int, int]:
         """Clear what is in force and put a phase's faults in force.
@@ -96,6 +87,27 @@ class Faults:
         return sum(
             int(item["counter"]["packets"]) for item in said["nftables"] if "counter" in item
         )
+
+
+def check_together(run: Run) -> None:
+    """See that what each phase of a run wants can be had together.
+
+    Raises:
+        LabError: if it can't.
+    """
+    anywhere = Place("10.0.0.2", "10.0.0.1", offered(run.load))
+    for place, phase in enumerate(run.phases):
+        taken: set[str] = set()
+        for effect in _effects(phase, anywhere):
+            if twice := taken & effect.taken:
+                raise LabError(
+                    f"run {run.name!r}, phase {place}: {min(twice)} can't be changed twice"
+                )
+            taken |= effect.taken
+
+
+def _effects(phase: Phase, place: Place) -> list[Effect]:
+    return [KINDS[fault.kind](fault, place) for fault in phase.faults]
 
 
 def _peers(phase: Phase) -> set[Kind]:

@@ -22,7 +22,7 @@ from detector.window import WindowSpec
 from .namespaces import LabError
 from .plan import Plan
 from .record import Recorder, Told
-from .recording import FEATURES, Recording
+from .recording import FEATURES, Recording, RecordingError
 from .watch import STEP_MS
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Score(msgspec.Struct, frozen=True):
     false: list[str]
     windows_sent: int
     windows_lost: int
-    runs_repeated: int
+    runs_left_out: int  # that failed at every try
+    tries_failed: int
 
 
 class Events:
@@ -62,37 +63,45 @@ class Events:
         from kafka.errors import KafkaError
 
         self.changes: list[Change] = []
+        self.error: Exception | None = None  # what ended the listening before its time
         self._stopping = threading.Event()
+        self._decode = msgspec.json.Decoder(Event).decode
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=settings.bootstrap.split(","),
                 bootstrap_timeout_ms=CONNECT_MS,
                 enable_auto_commit=False,
             )
-            partitions = self._consumer.partitions_for_topic(settings.events)
         except KafkaError as error:
             raise LabError(f"no broker at {settings.bootstrap}: {error!r}") from error
-        if not partitions:
+        try:
+            partitions = self._consumer.partitions_for_topic(settings.events) or ()
+            places = [TopicPartition(settings.events, number) for number in sorted(partitions)]
+            self._consumer.assign(places)
+            self._consumer.seek_to_end()
+            for place in places:
+                self._consumer.position(place)  # or the end is looked up only at the first poll
+        except KafkaError as error:
+            self._consumer.close()
+            raise LabError(f"{settings.bootstrap}: {error!r}") from error
+        if not places:
             self._consumer.close()
             raise LabError(f"{settings.bootstrap} has no topic {settings.events!r}")
-        places = [TopicPartition(settings.events, number) for number in sorted(partitions)]
-        self._consumer.assign(places)
-        self._consumer.seek_to_end()
-        for place in places:
-            self._consumer.position(place)  # or the end is looked up only at the first poll
-        self._decode = msgspec.json.Decoder(Event).decode
         self._thread = threading.Thread(target=self._listen, name="events")
         self._thread.start()
 
     def _listen(self) -> None:
-        while not self._stopping.is_set():
-            for records in self._consumer.poll(200).values():
-                for record in records:
-                    self._take(record.value)
-
-    def _take(self, value: bytes) -> None:
         try:
-            event = self._decode(value)
+            while not self._stopping.is_set():
+                for records in self._consumer.poll(200).values():
+                    for record in records:
+                        self._take(record.value)
+        except Exception as error:  # told by whoever waits for the score
+            self.error = error
+
+    def _take(self, value: bytes | None) -> None:
+        try:
+            event = self._decode(value or b"")
         except msgspec.MsgspecError as error:
             log.warning("an event can't be read", extra={"why": str(error)})
             return
@@ -131,18 +140,26 @@ def live(
     events = Events(settings)
     try:
         recording = Recording(out, plan)
+        if recording.is_whole or len(recording.missing()) < len(plan.runs):
+            raise RecordingError(f"{out}: holds a recording already; live needs a new folder")
         recorder = Recorder(recording, parallel=parallel, tell=tell, feed=feed)
         recorder.record(stopping)
         stopping.wait(SETTLE_SECONDS)
     finally:
         events.close()
+    if stopping.is_set():
+        raise LabError("stopped, and not scored")
+    if events.error is not None:
+        raise LabError(f"events could not be read to the end: {events.error!r}")
+    left_out = len(recording.missing())
     recording.finish()
     score = judge(out / "rows.parquet", events.changes, spec.span_ms)
     score = msgspec.structs.replace(
         score,
         windows_sent=sum(outlet.sent for outlet in outlets),
         windows_lost=sum(outlet.lost for outlet in outlets),
-        runs_repeated=recorder.repeats,
+        runs_left_out=left_out,
+        tries_failed=recorder.failures,
     )
     (out / "score.json").write_bytes(msgspec.json.format(msgspec.json.encode(score)) + b"\n")
     return score
@@ -172,7 +189,8 @@ def _score(found: Found, others: int) -> Score:
         false=told(found.false),
         windows_sent=0,
         windows_lost=0,
-        runs_repeated=0,
+        runs_left_out=0,
+        tries_failed=0,
     )
 
 
@@ -191,6 +209,7 @@ def as_text(score: Score) -> str:
     lines += [f"  false: {text}" for text in score.false]
     lines.append(
         f"  {score.windows_sent} windows sent, {score.windows_lost} lost; "
-        f"{score.runs_repeated} runs repeated; {score.not_scored} changes not scored"
+        f"{score.not_scored} changes not scored; {score.tries_failed} tries of runs failed, "
+        f"{score.runs_left_out} runs left out"
     )
     return "\n".join(lines)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
-from .namespaces import PREFIX, LabError, call_in, command, sweep
+from .namespaces import SCRATCH, LabError, call_in, command, sweep
+from .network import adjust
 from .plan import Kind, Traffic
 
 TABLE = "add table inet t\nadd chain inet t c {{ type filter hook forward priority 0; }}\n{}\n"
@@ -36,7 +37,7 @@ class Ability:
 
 def look() -> list[Ability]:
     """Try everything and say what works."""
-    name = f"{PREFIX}check-{os.getpid()}"
+    name = f"{SCRATCH}{os.getpid()}"
     try:
         first = _tried("namespaces", lambda: _namespaces(name))
         inside = [
@@ -81,6 +82,8 @@ def _namespaces(name: str) -> None:
     )
     command(["ip", "-batch", "-"], "\n".join([*lines, ""]))
     command(["ip", "-n", name, "-batch", "-"], "address add 10.0.0.1/24 dev c0\nlink set c0 up\n")
+    call_in(name, partial(adjust, ("c0", "c1")))
+    call_in(name, partial(command, ["nft", "-j", "list", "ruleset"]))
 
 
 def _watching(name: str) -> None:

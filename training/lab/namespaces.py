@@ -1,12 +1,14 @@
 """Network namespaces of the lab: acting inside them, and leaving none behind.
 
-Every name begins with `awlab-`, and nothing that has another name is ever touched. One lab at a
-time runs on a machine: it holds a lock, and whatever an earlier one left is swept away under it.
+Every name begins with `awlab-` or `awtry-`, and nothing that has another name is ever touched.
+One lab at a time runs on a machine: it holds a lock, and whatever an earlier one left is swept
+away under it.
 """
 
 import contextlib
 import ctypes
 import fcntl
+import logging
 import os
 import re
 import signal
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 PREFIX = "awlab-"
+SCRATCH = "awtry-"  # of what is only tried, beside a lab that may be running
 LOCK = Path("/run/anchorwatch-lab.lock")
 NAMED = Path("/run/netns")  # where `ip netns` mounts them
 CLONE_NEWNET = 0x40000000  # as in sched.h
@@ -25,6 +28,7 @@ KILL_SECONDS = 5.0  # a killed process is gone at once, unless it waits for a di
 COMMAND_SECONDS = 60.0  # a command of the lab takes milliseconds; one that hangs ends the lab
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class LabError(RuntimeError):
@@ -65,21 +69,23 @@ def sweep(names: Collection[str]) -> None:
 
     All of the lab's namespaces are swept by `alone` only: one that isn't yours may be in use.
     """
-    if foreign := [name for name in names if not name.startswith(PREFIX)]:
+    if foreign := [name for name in names if not name.startswith((PREFIX, SCRATCH))]:
         raise LabError(f"namespace {foreign[0]!r} isn't the lab's")
-    ours = [name for name in _named() if name in names]
+    ours = [name for name in names if (NAMED / name).exists()]
     until = time.monotonic() + KILL_SECONDS
     while (left := _pids(ours)) and time.monotonic() < until:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
+    if left:
+        log.warning("processes can't be killed", extra={"pids": left})
     if not ours:
         return
     try:
         command(["ip", "-force", "-batch", "-"], "".join(f"netns del {name}\n" for name in ours))
     except LabError:
-        if set(ours).intersection(_named()):  # else someone else was as fast
+        if any((NAMED / name).exists() for name in ours):  # else someone was as fast
             raise
 
 

@@ -84,7 +84,7 @@ class Network:
 
     def _settle(self, namespace: str, ports: dict[str, str], gateway: str = "") -> None:
         """Give a namespace its settings, addresses and route."""
-        self.call(namespace, lambda: _adjust(tuple(ports)))
+        self.call(namespace, lambda: adjust(tuple(ports)))
         lines = ["link set lo up"]
         for port, address in ports.items():
             lines += [f"address add {address}/24 dev {port}", f"link set {port} up"]
@@ -125,12 +125,19 @@ class Network:
             self.inside.close()
 
 
-def _adjust(ports: Sequence[str]) -> None:
-    """Write the settings of the namespace that this thread is in, and turn offloads off."""
+def adjust(ports: Sequence[str]) -> None:
+    """Write the settings of the namespace that this thread is in, and turn offloads off.
+
+    Raises:
+        LabError: if the machine doesn't let one be set.
+    """
     for name, value in SETTINGS.items():
         path = Path("/proc/sys/net", name)
         if path.exists():  # a kernel without IPv6 has none of its settings
-            path.write_text(value)
+            try:
+                path.write_text(value)
+            except OSError as error:  # such as a container's, which is read-only
+                raise LabError(f"{path} can't be set: {error}") from error
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for port in ports:
             for offload in OFFLOADS:

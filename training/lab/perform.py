@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .plan import LIMITS, Phase, Run
@@ -25,27 +26,32 @@ class Performance:
     Args:
         link: where it happens.
         run: what is done.
+        flaw: tells what else is wrong, if anything; a run with a flaw doesn't count.
         warm_seconds: how long the load runs before the first phase, so that its calls are in all
             states by then.
-
-    Attributes:
-        entries: what was done so far.
-        polls: what the limiters said of themselves so far.
         look_seconds: time between two looks whether all programs live.
     """
 
-    def __init__(self, link: "Link", run: Run, warm_seconds: float = WARM_SECONDS) -> None:
-        self.entries: list[Entry] = []
-        self.polls: list[Poll] = []
-        self._link, self._run, self._warm_seconds = link, run, warm_seconds
-        self.look_seconds = LOOK_SECONDS
+    def __init__(
+        self,
+        link: "Link",
+        run: Run,
+        flaw: Callable[[], object] = lambda: None,
+        *,
+        warm_seconds: float = WARM_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._link, self._run, self._flaw = link, run, flaw
+        self._warm_seconds, self._look_seconds = warm_seconds, look_seconds
+        self._entries: list[Entry] = []
+        self._polls: list[Poll] = []
         self._open: tuple[int, Phase, int, int] | None = None  # the entry that has no end yet
 
     def perform(self, stopping: threading.Event) -> Timeline:
         """Offer the load and go through all phases.
 
         Raises:
-            RunError: if a program died, or *stopping* was set.
+            RunError: if a program died, there is a flaw, or *stopping* was set.
         """
         self._begun = time.monotonic() + self._warm_seconds
         self._looked = self._begun
@@ -57,16 +63,17 @@ class Performance:
             self._pass(ends, stopping)
         self._finish(_now_ms())
         self._look()
-        return Timeline(self._run.name, tuple(self.entries), self._run.family, tuple(self.polls))
+        return Timeline(self._run.name, tuple(self._entries), self._run.family, tuple(self._polls))
 
     def _start(self, place: int, phase: Phase) -> None:
+        self._look()  # what died before a fault that kills it would go unseen
         command_ms, start_ms = self._link.apply(phase)
         self._finish(command_ms)
         self._open = (place, phase, command_ms, start_ms)
 
     def _finish(self, end_ms: int) -> None:
         if self._open is not None:
-            self.entries.append(_entry(*self._open, end_ms=end_ms))
+            self._entries.append(_entry(*self._open, end_ms=end_ms))
             self._open = None
 
     def _pass(self, until: float, stopping: threading.Event) -> None:
@@ -75,21 +82,23 @@ class Performance:
             self._link.set_rates(max(0.0, time.monotonic() - self._begun))
             if self._open and any(fault.kind in LIMITS for fault in self._open[1].faults):
                 dropped, queued = self._link.limiter()
-                self.polls.append(Poll(_now_ms(), dropped, queued))
-            if time.monotonic() - self._looked > self.look_seconds:
+                self._polls.append(Poll(_now_ms(), dropped, queued))
+            if time.monotonic() - self._looked > self._look_seconds:
                 self._look()
             if stopping.wait(min(TICK_SECONDS, left)):
                 raise RunError("told to stop")
 
     def _look(self) -> None:
-        """Look whether all programs live that ought to.
+        """Look whether all programs live that ought to, and nothing else is wrong.
 
         Raises:
-            RunError: if one doesn't.
+            RunError: if one doesn't, or something is.
         """
         self._looked = time.monotonic()
         if dead := self._link.dead():
             raise RunError(f"{', '.join(dead)} died")
+        if flaw := self._flaw():
+            raise RunError(str(flaw))
 
 
 def _entry(place: int, phase: Phase, command_ms: int, start_ms: int, *, end_ms: int) -> Entry:

@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,11 @@ from .namespaces import LabError, alone
 from .perform import Performance, RunError
 from .plan import Plan, Run
 from .recording import Recording, RunNote, RunRows
-from .watch import STEP_MS, Watch
+from .watch import STEP_MS, Watch, names_of
 
 log = logging.getLogger(__name__)
 
-TRIES = 3  # of a run, then it is left out, and the manifest says so
+TRIES = 3  # of a run
 ROWS_SECONDS = 5.0  # after a run its last row is waited for
 
 Told = Callable[[str], None]
@@ -37,6 +38,9 @@ class Recorder:
         pcaps: whether packets are kept as well.
         feed: opens where each run's rows go while they come, if anywhere.
         tell: is told how it goes, a line each time.
+
+    Attributes:
+        failures: tries that didn't count, so far.
     """
 
     def __init__(
@@ -48,25 +52,26 @@ class Recorder:
         feed: Feed | None = None,
         tell: Told = log.info,
     ) -> None:
-        self.repeats = 0
+        self.failures = 0
         self._recording, self._feed, self._tell = recording, feed, tell
         self._pcaps = recording.folder / "pcaps" if pcaps else None
         if self._pcaps is not None:
             self._pcaps.mkdir(exist_ok=True)
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
-        self._all = recording.missing()
-        for run in self._all:
+        missing = recording.missing()
+        for run in missing:
             self._runs.put(run)
-        self._parallel = min(parallel, len(self._all))
-        self._done = 0
+        self._count, self._done = len(missing), 0
+        self._parallel = min(parallel, len(missing))
         self._lock = threading.Lock()
         self._opening = threading.Semaphore(2)  # links that come up at once
+        self._broken: Exception | None = None  # what nobody expected
 
-    def record(self, stopping: threading.Event) -> bool:
-        """Record everything; say whether all runs are there now.
+    def record(self, stopping: threading.Event) -> None:
+        """Record every missing run, or try to.
 
         Raises:
-            LabError: if another lab runs, or the machine can't.
+            LabError: if another lab runs.
         """
         with alone():
             slots = [
@@ -77,7 +82,8 @@ class Recorder:
                 slot.start()
             for slot in slots:
                 slot.join()
-        return not self._recording.missing()
+        if self._broken is not None:
+            raise self._broken
 
     def _slot(self, number: int, stopping: threading.Event) -> None:
         """Record one run after the other."""
@@ -86,56 +92,58 @@ class Recorder:
                 run = self._runs.get_nowait()
             except queue.Empty:
                 return
-            self._try(number, run, stopping)
+            try:
+                self._try(number, run, stopping)
+            except Exception as error:  # raised again once all links are down
+                self._broken = error
+                stopping.set()
 
     def _try(self, number: int, run: Run, stopping: threading.Event) -> None:
         for repeats in range(TRIES):
             try:
                 self._once(number, run, repeats, stopping)
-            except (RunError, LabError, OSError) as error:
+            except (RunError, LabError, OSError, ValueError) as error:
                 if stopping.is_set():
                     return
                 with self._lock:
-                    self.repeats += 1
+                    self.failures += 1
                 self._tell(f"{run.name}: try {repeats + 1} of {TRIES} failed: {error}")
             else:
                 with self._lock:
                     self._done += 1
-                    self._tell(f"{run.name}: {self._done} of {len(self._all)} recorded")
+                    self._tell(f"{run.name}: {self._done} of {self._count} recorded")
                 return
 
     def _once(self, number: int, run: Run, repeats: int, stopping: threading.Event) -> None:
         folder = self._recording.folder / "logs" / run.name
-        seed = _seed(self._recording.plan, run)
-        link = Link(number, run, folder, seed)
-        with self._opening:
-            link.open()
-        try:
-            rows = RunRows([f"{run.name}/{place}" for place in link.ports])
-            outlet = self._feed(rows.links) if self._feed else None
+        link = Link(number, run, folder, _seed(self._recording.plan, run))
+        rows = RunRows(names_of(run.name))
+        with ExitStack() as opened:
+            with self._opening:
+                if stopping.is_set():
+                    return
+                link.open()
+            opened.callback(link.close)
+            takers = [rows.take]
+            if self._feed is not None:
+                outlet = self._feed(rows.links)
+                opened.callback(outlet.close)
+                takers.append(outlet.write)
 
             def take(start_ms: int, values: NDArray[np.float32]) -> None:
-                rows.take(start_ms, values)
-                if outlet is not None:
-                    outlet.write(start_ms, values)
+                for taker in takers:
+                    taker(start_ms, values)
 
-            watch = Watch(link, take, self._pcaps)
-            try:
-                timeline = Performance(link, run).perform(stopping)
-                _wait_for_rows(watch, rows, timeline.entries[-1].end_ms)
-            finally:
-                watch.close()
-                if outlet is not None:
-                    outlet.close()
-            note = RunNote(
-                repeats,
-                link.load.starts_repeated,
-                watch.probe.packets,
-                watch.dropped,
-                watch.probe.rows.late,
-            )
-        finally:
-            link.close()
+            watch = opened.enter_context(closing(Watch(link, take, self._pcaps)))
+            timeline = Performance(link, run, lambda: watch.error).perform(stopping)
+            _wait_for_rows(watch, rows, timeline.entries[-1].end_ms)
+        note = RunNote(
+            repeats=repeats,
+            restarts=link.load.starts_repeated,
+            packets=watch.probe.packets,
+            kernel_dropped=watch.dropped,
+            late=watch.probe.rows.late,
+        )
         self._recording.add(rows, timeline, note)
 
 
@@ -144,7 +152,7 @@ def _wait_for_rows(watch: Watch, rows: RunRows, end_ms: int) -> None:
     until = time.monotonic() + ROWS_SECONDS
     while rows.last_ms + 2 * STEP_MS < end_ms:
         if watch.error is not None:
-            raise RunError(f"the probe failed: {watch.error}") from watch.error
+            raise RunError(str(watch.error)) from watch.error
         if time.monotonic() > until:
             raise RunError("the probe fell behind")
         time.sleep(0.1)
@@ -162,17 +170,28 @@ def record(
     *,
     parallel: int,
     pcaps: bool = False,
+    partial: bool = False,
     tell: Told = log.info,
 ) -> Recorder:
     """Record a plan into a folder, or what is missing there.
 
+    With *partial* it is put together even if runs failed at every try.
+
     Raises:
-        LabError: if the machine can't, or another lab runs.
+        LabError: if another lab runs, it was told to stop, or runs failed at every try; whatever
+            was recorded stays, and the next call goes on from there.
         RecordingError: if the folder holds something else.
     """
     recording = Recording(out, plan)
     recorder = Recorder(recording, parallel=parallel, pcaps=pcaps, tell=tell)
     recorder.record(stopping)
-    if not stopping.is_set():
-        recording.finish()
+    if stopping.is_set():
+        raise LabError(f"stopped; the same command goes on with {out}")
+    missing = [run.name for run in recording.missing()]
+    if missing and not partial:
+        raise LabError(
+            f"{len(missing)} runs failed at every try: {', '.join(missing)}; the same command "
+            "tries them again, --partial does without them"
+        )
+    recording.finish()
     return recorder

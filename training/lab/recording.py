@@ -13,7 +13,8 @@ A recording that was interrupted goes on where it stopped: runs that are there a
 import hashlib
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +80,8 @@ class RunRows:
         t_ms = np.array(self._times, np.int64)
         labels, kinds = truth(timeline, t_ms, STEP_MS)
         inside = np.flatnonzero([kind is not None for kind in kinds])
+        if not len(inside):
+            raise RecordingError(f"run {timeline.run!r} is too short: no whole row lies in it")
         parts = []
         for place, link in enumerate(self.links):
             values = np.stack([self._values[row][place] for row in inside])
@@ -106,6 +109,9 @@ class Recording:
             raise RecordingError(f"{folder}: holds a recording of another plan")
         if not kept.exists() and folder.exists() and any(folder.iterdir()):
             raise RecordingError(f"{folder}: is not empty, and no recording")
+        if self.is_whole:
+            shutil.rmtree(self._runs, ignore_errors=True)  # it was killed while it did that
+            return
         self._runs.mkdir(parents=True, exist_ok=True)
         kept.write_text(text)
 
@@ -126,9 +132,12 @@ class Recording:
 
     def add(self, rows: RunRows, timeline: Timeline, note: RunNote) -> None:
         """Keep a finished run."""
-        pa.parquet.write_table(rows.table(timeline), self._part(timeline.run, "parquet"))
+        table = rows.table(timeline)
+        with _whole(self._part(timeline.run, "parquet")) as path:
+            pa.parquet.write_table(table, path)
         self._part(timeline.run, "note").write_bytes(msgspec.json.encode(note))
-        timelines.write([timeline], self._part(timeline.run, "json"))  # last: now it is there
+        with _whole(self._part(timeline.run, "json")) as path:  # last: now the run is there
+            timelines.write([timeline], path)
 
     def finish(self) -> None:
         """Put the runs together and write the manifest."""
@@ -138,7 +147,8 @@ class Recording:
         if not done:
             raise RecordingError("no run could be recorded")
         tables = (pa.parquet.read_table(self._part(run, "parquet")) for run in done)
-        write_rows(tables, self.folder / "rows.parquet")
+        with _whole(self.folder / "rows.parquet") as path:
+            write_rows(tables, path)
         timelines.write(
             [timelines.read(self._part(run, "json"))[0] for run in done],
             self.folder / "timelines.json",
@@ -158,8 +168,17 @@ class Recording:
             "files": {name: _sum(self.folder / name) for name in FILES},
         }
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-        (self.folder / "manifest.json").write_bytes(text + b"\n")
+        with _whole(self.folder / "manifest.json") as path:
+            path.write_bytes(text + b"\n")
         shutil.rmtree(self._runs)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give another name to write under; the file has its own only once it is whole."""
+    part = path.with_name(path.name + ".part")
+    yield part
+    part.replace(path)
 
 
 def write_rows(tables: Iterable[pa.Table], path: Path) -> None:

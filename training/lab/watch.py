@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -42,22 +43,26 @@ class Watch:
         take: Callable[[int, NDArray[np.float32]], None],
         pcaps: Path | None = None,
     ) -> None:
-        self.names = tuple(f"{link.run.name}/{place}" for place in PLACES)
+        self.names = names_of(link.run.name)
         rules = Links(
             # What the access port receives goes forward, and what the core port sends.
             parse(f"{name}=@{link.ports[place][1]}" + (":out" if place == "core" else ""))
             for name, place in zip(self.names, PLACES, strict=True)
         )
-        self.probe = Probe(rules, Rows(len(PLACES), STEP_MS))
+        rows = Rows(len(PLACES), STEP_MS)
         self.error: Exception | None = None  # what ended the watch before its time
-        self._rings: list[Ring] = []
         self._stopping = threading.Event()
         self._take = take
-        for place in PLACES:
-            namespace, port = link.ports[place]
-            self._rings.append(call_in(namespace, partial(_open_ring, port)))
-        if pcaps is not None:
-            self.probe = _Kept(rules, Rows(len(PLACES), STEP_MS), pcaps, link.run.name)
+        with ExitStack() as opened:
+            self.probe = _Kept(rules, rows, pcaps, link.run.name) if pcaps else Probe(rules, rows)
+            if isinstance(self.probe, _Kept):
+                opened.callback(self.probe.close)
+            self._rings: list[Ring] = []
+            for place in PLACES:
+                namespace, port = link.ports[place]
+                self._rings.append(call_in(namespace, partial(_open_ring, port)))
+                opened.callback(self._rings[-1].close)
+            self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._run, name=f"watch {link.run.name}")
         self._thread.start()
 
@@ -77,10 +82,12 @@ class Watch:
         """Stop watching. Safe to call twice."""
         self._stopping.set()
         self._thread.join()
-        for ring in self._rings:
-            ring.close()
-        if isinstance(self.probe, _Kept):
-            self.probe.close()
+        self._opened.close()
+
+
+def names_of(run: str) -> tuple[str, ...]:
+    """Name a run's links, in the order in which their rows come."""
+    return tuple(f"{run}/{place}" for place in PLACES)
 
 
 def _open_ring(port: str) -> Ring:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -33,13 +34,21 @@ class Network:
 
     def __init__(self):
         self.near, self.far = (f"awprobe-{uuid.uuid4().hex[:6]}" for _ in range(2))
+        self._takers = []
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self):
         for name in (self.near, self.far):
             ip("netns", "add", name)
         ip("link", "add", "eth0", "netns", self.near, "type", "veth",
            "peer", "name", "eth0", "netns", self.far)  # fmt: skip
         for name, address in ((self.near, NEAR), (self.far, FAR)):
             # No packets but the test's own: IPv6 would speak up by itself.
-            self.inside(name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+            self.call(name, _no_ipv6)
             ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
             for port in ("lo", "eth0"):
                 ip("-n", name, "link", "set", port, "up")
@@ -92,6 +101,12 @@ class Network:
             taker.close()
         for name in (self.near, self.far):
             subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def _no_ipv6():
+    setting = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+    if setting.exists():
+        setting.write_text("1")
 
 
 def _take():

@@ -150,3 +150,9 @@ def test_rows_come_at_the_end_of_each_step_and_a_late_one_is_not_observed():
     assert all(start % 100 == 0 for start, _ in found)
     assert all(value == 1 for _, value in found if not np.isnan(value))
     assert len({start for start, _ in found}) == 6
+
+
+def test_two_interfaces_are_not_one_link():
+    """Nobody could tell whose drops it has."""
+    with pytest.raises(ProbeError, match="'t': its counters are of one interface"):
+        Counters([parse("t=@eth0"), parse("t=@eth1")])

@@ -25,6 +25,16 @@ def able(abilities: dict[str, str]) -> None:
             pytest.skip(f"no lab without {what}: {abilities[what]}")
 
 
+@pytest.fixture
+def lab_is_free(able: None) -> None:  # noqa: ARG001
+    """Wait until no other lab runs on this machine."""
+    try:
+        with alone(wait_seconds=300):
+            pass
+    except LabError as error:
+        pytest.skip(f"{error}")
+
+
 @pytest.fixture(scope="module")
 def lab(able: None) -> Iterator[None]:  # noqa: ARG001
     """Be the only lab on this machine."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from training.lab.machine import BASE
-from training.lab.plan import Load, Phase, Plan, Rate, Run, Traffic, as_toml, read
+from training.lab.plan import Fault, Kind, Load, Phase, Plan, Rate, Run, Traffic, as_toml, read
 
 SIP = {Traffic.CALL, Traffic.QUICK_CALL, Traffic.REGISTER, Traffic.OPTIONS}
 
@@ -99,6 +99,19 @@ def test_a_plan_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"anchorwatch: {tmp_path / 'plan.toml'}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_faults_that_exclude_each_other_are_refused_at_once(tmp_path: Path) -> None:
+    """Not at each of three tries."""
+    faults = (Fault(Kind.BLACKHOLE), Fault(Kind.PROHIBIT))
+    run = Run("one", (Load(Traffic.LOOKUP, Rate(5)),), (Phase(4, faults),))
+    (tmp_path / "plan.toml").write_text(as_toml(Plan("p", (run,))))
+
+    done = lab("record", tmp_path / "plan.toml", "--out", tmp_path / "r")
+
+    assert done.returncode == 1
+    assert "run 'one', phase 0" in done.stderr
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:

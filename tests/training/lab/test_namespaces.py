@@ -15,7 +15,7 @@ from training.lab.namespaces import NAMED, PREFIX, LabError, alone, call_in, com
 from training.lab.network import Network
 
 WAIT_SECONDS = 300  # for another lab to end
-pytestmark = pytest.mark.usefixtures("able")
+pytestmark = pytest.mark.usefixtures("lab_is_free")
 
 # Is the lab, opens a link, says the processes of its load, and waits to be killed.
 HOLDER = """

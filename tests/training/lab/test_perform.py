@@ -97,8 +97,12 @@ def test_limiters_are_asked_only_while_one_is_in_force() -> None:
 def test_a_run_in_which_a_program_died_does_not_count() -> None:
     """What looks like a blocked link would be labelled normal."""
     link = FakeLink(dead=["call-caller"])
-    performance = perform(link, make_run(Phase(30)))
-    performance.look_seconds = 0.0
+    performance = Performance(
+        link,
+        make_run(Phase(30)),
+        warm_seconds=0.1,
+        look_seconds=0.0,  # type: ignore[arg-type]
+    )
 
     with pytest.raises(RunError, match="call-caller died"):
         performance.perform(threading.Event())
@@ -108,6 +112,35 @@ def test_what_died_in_the_last_seconds_counts_too() -> None:
     """A run may end before its next look."""
     with pytest.raises(RunError, match="died"):
         perform(FakeLink(dead=["x"]), make_run(Phase(0.2))).perform(threading.Event())
+
+
+def test_what_died_before_a_fault_that_kills_it_is_seen() -> None:
+    """Its silence would be labelled normal, and the fault's own kill would hide it."""
+
+    class Reviving(FakeLink):
+        """Forgets who is dead when a fault kills everybody."""
+
+        def apply(self, phase: Phase) -> tuple[int, int]:
+            """Kill, and start again."""
+            done = super().apply(phase)
+            self._dead = ["callee-sip"] if not phase.faults and len(self.told) < 9 else []
+            return done
+
+    with pytest.raises(RunError, match="callee-sip died"):
+        perform(Reviving(), make_run(Phase(0.2), Phase(0.2, (BLOCK,)))).perform(threading.Event())
+
+
+def test_a_flaw_makes_a_run_not_count() -> None:
+    """Such as a probe that failed in its first second."""
+    performance = Performance(
+        FakeLink(),  # type: ignore[arg-type]
+        make_run(Phase(30)),
+        lambda: "the probe failed",
+        warm_seconds=0.1,
+    )
+
+    with pytest.raises(RunError, match="the probe failed"):
+        performance.perform(threading.Event())
 
 
 def test_told_to_stop_it_stops_at_once() -> None:

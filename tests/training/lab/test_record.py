@@ -15,7 +15,6 @@ from detector.capture import read_table
 from tests.daemon import wait_for
 from training import lab
 from training.lab.link import Link
-from training.lab.machine import BASE
 from training.lab.namespaces import NAMED, PREFIX, alone
 from training.lab.plan import Fault, Kind, Load, Phase, Plan, Rate, Run, Traffic, as_toml
 from training.lab.record import record
@@ -28,13 +27,10 @@ TWO = Run("two", (Load(Traffic.LOOKUP, Rate(20)),), (Phase(8),))
 
 
 @pytest.fixture(autouse=True)
-def _able(abilities: dict[str, str]) -> None:
-    """Skip where there can be no lab; wait until no other one runs."""
-    for what in (*BASE, "sipp"):
-        if abilities[what]:
-            pytest.skip(f"no lab without {what}: {abilities[what]}")
-    with alone(wait_seconds=300):
-        pass
+def _able(abilities: dict[str, str], lab_is_free: None) -> None:  # noqa: ARG001
+    """Skip where there can be no lab with calls; wait until no other one runs."""
+    if abilities["sipp"]:
+        pytest.skip(f"no calls: {abilities['sipp']}")
 
 
 def command(*arguments: object) -> list[str]:
@@ -98,12 +94,14 @@ def test_a_lab_that_was_killed_leaves_nothing_and_goes_on(tmp_path: Path) -> Non
     long = Run("long", (CALLS,), (Phase(6),))
     longer = Run("longer", (CALLS,), (Phase(30),))
     plan.write_text(as_toml(Plan("tiny", (long, longer), seed=1)))
-    first = subprocess.Popen(command("record", plan, "--out", out), stderr=subprocess.DEVNULL)
-    wait_for("the short run is there", (out / "runs" / "long.json").exists, 60)
-    assert left()
-
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    with subprocess.Popen(
+        command("record", plan, "--out", out), stderr=subprocess.DEVNULL
+    ) as first:
+        try:
+            wait_for("the short run is there", (out / "runs" / "long.json").exists, 60)
+            assert left()
+        finally:
+            first.kill()
     with subprocess.Popen(
         command("record", plan, "--out", out), stderr=subprocess.PIPE, text=True
     ) as again:
@@ -140,10 +138,33 @@ def test_a_run_whose_load_died_is_repeated(tmp_path: Path) -> None:
     )
     killer.join()
 
-    assert recorder.repeats == 1
+    assert recorder.failures == 1
     assert "died" in told[0]
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     assert manifest["runs"]["one"]["repeats"] == 1
+
+
+def test_a_run_that_fails_at_every_try_is_not_passed_over(tmp_path: Path) -> None:
+    """A capture without its rarest fault looks whole, and is not."""
+    plan = tmp_path / "plan.toml"
+    hopeless = Run("hopeless", (TWO.load[0],), (Phase(0.3),))  # no whole row lies in it
+    plan.write_text(as_toml(Plan("tiny", (hopeless, Run("two", TWO.load, (Phase(3),))))))
+
+    strict, partial, again = (
+        subprocess.run(
+            command("record", plan, "--out", tmp_path / "r", *more),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for more in ((), ("--partial",), ())
+    )
+
+    assert strict.returncode == 1
+    assert "1 runs failed at every try: hopeless" in strict.stderr
+    assert partial.returncode == 0, partial.stderr
+    assert json.loads((tmp_path / "r" / "manifest.json").read_text())["left_out"] == ["hopeless"]
+    assert again.returncode == 0
 
 
 def test_a_second_lab_is_refused(tmp_path: Path) -> None:

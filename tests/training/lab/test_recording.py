@@ -126,6 +126,32 @@ def test_without_any_run_there_is_no_recording(tmp_path: Path) -> None:
         Recording(tmp_path, PLAN).finish()
 
 
+def test_a_recording_that_was_killed_while_it_was_put_together_heals(tmp_path: Path) -> None:
+    """Else every row would be there twice."""
+    recording = Recording(tmp_path / "r", PLAN)
+    for run in PLAN.runs:
+        add(recording, run.name)
+    runs = {path.name: path.read_bytes() for path in (tmp_path / "r" / "runs").iterdir()}
+    recording.finish()
+    (tmp_path / "r" / "runs").mkdir()
+    for name, data in runs.items():
+        (tmp_path / "r" / "runs" / name).write_bytes(data)
+
+    Recording(tmp_path / "r", PLAN)
+
+    assert len(read_table([tmp_path / "r"])) == 2 * 2 * 8
+    assert not (tmp_path / "r" / "runs").exists()
+
+
+def test_a_run_without_a_whole_row_is_refused() -> None:
+    """An empty table would be found much later."""
+    rows = RunRows(["one/access", "one/core"])
+    rows.take(START_MS - 5000, np.zeros((2, len(FEATURES)), np.float32))
+
+    with pytest.raises(RecordingError, match="too short"):
+        rows.table(Timeline("one", (Entry(0, START_MS, START_MS, START_MS + 400),)))
+
+
 def test_an_unfinished_recording_is_a_capture_already(tmp_path: Path) -> None:
     """One may look at the first runs while the others are made."""
     add(Recording(tmp_path / "r", PLAN), "one")
