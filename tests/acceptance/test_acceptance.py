@@ -23,6 +23,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PLAN = os.environ.get("ANCHORWATCH_ACCEPTANCE", "short")
 REQUIRED = "ANCHORWATCH_ACCEPTANCE" in os.environ  # who asks for it doesn't want a skip
+# False changes for each true one, at most. With a dozen true ones two or six false are chance, and
+# CI must not be; so the short plan allows one for each end of a fault, a storm taken for a fault.
+FALSE = {"short": 0.5, "long": 0.25}
 SECONDS = 1800  # the long plan takes about ten minutes
 
 
@@ -93,4 +96,4 @@ def test_the_daemon_names_what_was_really_done(
     assert score["windows_lost"] == 0
     assert rejected == 0
     assert score["found"] >= 0.8 * score["onsets"], said.stdout
-    assert score["false_changes"] <= 0.25 * score["onsets"], said.stdout
+    assert score["false_changes"] <= FALSE[PLAN] * score["onsets"], said.stdout
