@@ -67,6 +67,10 @@ READING = {
         ("r0",),
         lambda data: "r7/core" in names(data.rehearsal.recorded) | names(data.validation),
     ),
+    "labels": (
+        ("normal", "blocked"),
+        lambda data: set(data.whole.recorded.labels) == {"normal", "blocked"},
+    ),
     "validation_share": (0.5, lambda data: len(runs(data.validation)) == 3),
     "tail_seconds": (10.0, lambda data: "blocked" not in partial(data.rehearsal.learning)),
     "superpose": (
@@ -236,6 +240,7 @@ def test_every_knob_is_on_record(knob):
         "features": () if manifest.window.features else None,  # all that the capture has
         "links": training.links,
         "leave_out": tuple(str(training.settings["leave_out"]).split(",")),
+        "labels": tuple(filter(None, str(training.settings["labels"]).split(","))),
         "half_lives_seconds": manifest.inputs.half_lives_seconds,
         "units": manifest.architecture.units,
         "embedding": manifest.architecture.embedding,

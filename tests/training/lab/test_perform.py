@@ -110,8 +110,19 @@ def test_a_run_in_which_a_program_died_does_not_count() -> None:
 
 def test_what_died_in_the_last_seconds_counts_too() -> None:
     """A run may end before its next look."""
-    with pytest.raises(RunError, match="died"):
-        perform(FakeLink(dead=["x"]), make_run(Phase(0.2))).perform(threading.Event())
+
+    class Dying(FakeLink):
+        """Lives at the first look only."""
+
+        looks = 0
+
+        def dead(self) -> list[str]:
+            """Name the programs that died."""
+            self.looks += 1
+            return ["caller-call"] if self.looks > 1 else []
+
+    with pytest.raises(RunError, match="caller-call died"):
+        perform(Dying(), make_run(Phase(0.2))).perform(threading.Event())
 
 
 def test_what_died_before_a_fault_that_kills_it_is_seen() -> None:

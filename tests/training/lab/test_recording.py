@@ -33,6 +33,7 @@ def add(recording: Recording, name: str) -> None:
     rows = RunRows([f"{name}/access", f"{name}/core"])
     for second in range(-2, 10):  # some before the first phase, some after the last
         values = np.full((2, len(FEATURES)), second, np.float32)
+        values[0] += 100  # at the access port
         rows.take(START_MS + 1000 * second, values)
     entries = (
         Entry(0, START_MS, START_MS, START_MS + 5000),
@@ -56,6 +57,8 @@ def test_a_recording_is_a_capture_with_the_truth(tmp_path: Path) -> None:
     assert one["label"].fillna("").tolist() == ["normal"] * 5 + [""] + ["blocked"] * 2
     assert one["kind"].tolist() == ["normal"] * 5 + ["transition"] + ["block_fwd"] * 2
     assert one["fwd_packets"].tolist() == list(range(8))
+    access = table[table["link"] == "one/access"]
+    assert access["fwd_packets"].tolist() == list(range(100, 108))
 
 
 def test_its_manifest_says_how_it_came_about(tmp_path: Path) -> None:
