@@ -73,7 +73,7 @@ class Capturing:
                 tell(f"{file.path}: {file.untimed} packets without a time left out")
         tell(_summary(probe, count, sum(file.dropped for file in files)))
         if probe.packets and probe.unclassified == probe.packets:
-            raise ProbeError("no link rule fits any packet; a pcap file knows no direction")
+            raise ProbeError("no link rule fits any packet: every row is silence")
         if not count:
             raise ProbeError("no row: --partial keeps those that were seen only in part")
         return not any(file.damage.startswith("damaged") for file in files)

@@ -77,6 +77,14 @@ def test_rules_may_come_from_a_file_and_name_what_the_file_is_called(tmp_path, r
     assert totals.to_dict() == {"nowhere": 0, "here": 30}
 
 
+def test_rules_that_fit_no_packet_are_told(tmp_path, recorded):
+    """A pcap file knows no direction, so a rule about an interface alone never fits."""
+    done = capture(recorded, "--link", "x=@eth3", "--partial", "--out", tmp_path / "a.csv")
+
+    assert done.returncode == 1
+    assert "no link rule fits any packet" in done.stderr.splitlines()[-1]
+
+
 def test_files_that_overlap_are_read_side_by_side(tmp_path, recorded):
     """Both ports of a router, recorded into a file each."""
     other, out = tmp_path / "other.pcap", tmp_path / "a.csv"

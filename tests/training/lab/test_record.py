@@ -79,6 +79,9 @@ def test_a_plan_becomes_a_capture_with_the_truth(tmp_path: Path) -> None:
     assert calls[calls["label"] == "blocked"]["rev_2xx"].sum() == 0
     assert calls[calls["label"] == "blocked"]["fwd_invite"].sum() > 50
     assert core[core["label"] == "blocked"]["fwd_packets"].sum() == 0
+    for place in (calls, core):  # forward is away from the caller, at both ports
+        assert place[place["label"] == "normal"]["fwd_invite"].sum() > 20
+        assert place["rev_invite"].sum() == 0
     assert set(calls["kind"]) == {"normal", "transition", "block_both"}
     packets = json.loads((tmp_path / "r" / "manifest.json").read_text())["runs"]
     assert packets["one"]["packets"] > 500
