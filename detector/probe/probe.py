@@ -127,16 +127,12 @@ class Probe:
         end = begin + headers.captured
         begins_sip = (headers.captured >= 4) & sip.may_begin(buffer, begin)
         datagrams = known[(headers.protocol[known] == UDP) & begins_sip[known]]
+        spans = zip(begin[datagrams].tolist(), end[datagrams].tolist(), strict=True)
+        which, texts = datagrams.tolist(), [data[start:stop] for start, stop in spans]
         if not len(segments):
-            starts, ends = begin[datagrams].tolist(), end[datagrams].tolist()
-            return datagrams.tolist(), [data[a:b] for a, b in zip(starts, ends, strict=True)]
-        found = [
-            (packet, data[start:stop])
-            for packet, start, stop in zip(
-                datagrams.tolist(), begin[datagrams].tolist(), end[datagrams].tolist(), strict=True
-            )
-        ]
-        found += self._in_streams(packets, headers, segments, flow, begins_sip)
+            return which, texts
+        in_streams = self._in_streams(packets, headers, segments, flow, begins_sip)
+        found = [*zip(which, texts, strict=True), *in_streams]
         found.sort(key=lambda one: one[0])
         return [packet for packet, _ in found], [text for _, text in found]
 

@@ -34,9 +34,7 @@ def possible() -> None:
     """Skip where the plan can't be performed; fail instead if the lab is required."""
     plan = read(HERE / f"{PLAN}.toml")
     abilities = look()
-    traffic = {stream.traffic for run in plan.runs for stream in run.load}
-    kinds = {fault.kind for run in plan.runs for phase in run.phases for fault in phase.faults}
-    lacking = [*(traffic - able_traffic(abilities)), *(kinds - able_kinds(abilities))]
+    lacking = [*(plan.traffic - able_traffic(abilities)), *(plan.kinds - able_kinds(abilities))]
     if PROGRAM is None:
         lacking.append("Prometheus")
     if lacking:

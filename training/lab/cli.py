@@ -18,6 +18,7 @@ from detector.signals import stop_on_signals
 from .plan import Kind, PlanError, Traffic
 
 if TYPE_CHECKING:
+    from .machine import Ability
     from .plan import Plan
 
 HOURS = click.FloatRange(0, 10_000)
@@ -129,12 +130,8 @@ def check(as_data: bool) -> None:
     from json import dumps
 
     from . import machine
-    from .namespaces import LabError
 
-    try:
-        abilities = machine.look()
-    except LabError as error:
-        _fail(error)
+    abilities = _abilities()
     kinds, traffic = machine.able_kinds(abilities), machine.able_traffic(abilities)
     if as_data:
         facts = {"faults": sorted(kinds), "traffic": sorted(traffic)}
@@ -228,15 +225,22 @@ def live(
     click.echo((out / "score.json").read_text() if as_data else as_text(score), nl=not as_data)
 
 
-def _impossible() -> list[str]:
-    """List the faults and the traffic that this machine can't do."""
-    from . import machine
+def _abilities() -> "list[Ability]":
+    """Try what this machine can do."""
+    from .machine import look
     from .namespaces import LabError
 
     try:
-        abilities = machine.look()
+        return look()
     except LabError as error:
         _fail(error)
+
+
+def _impossible() -> list[str]:
+    """List the faults and the traffic that this machine can't do."""
+    from . import machine
+
+    abilities = _abilities()
     able = {*machine.able_kinds(abilities), *machine.able_traffic(abilities)}
     return _less(KINDS + TRAFFIC, able)
 
@@ -248,11 +252,7 @@ def _read(path: Path) -> "Plan":
     from .plan import read
 
     plan = read(path)
-    asked = {
-        fault.kind.value for run in plan.runs for phase in run.phases for fault in phase.faults
-    }
-    asked |= {stream.traffic.value for run in plan.runs for stream in run.load}
-    if lacking := sorted(asked.intersection(_impossible())):
+    if lacking := sorted({*plan.kinds, *plan.traffic}.intersection(_impossible())):
         raise PlanError(
             f"{path}: this machine can't do {', '.join(lacking)}; anchorwatch lab check says why"
         )

@@ -44,10 +44,10 @@ class Score(msgspec.Struct, frozen=True):
     delays_seconds: dict[str, list[float]]  # by label, of those found
     missed: list[str]  # what was not found: link, time and label
     false: list[str]
-    windows_sent: int
-    windows_lost: int
-    runs_left_out: int  # that failed at every try
-    tries_failed: int
+    windows_sent: int = 0
+    windows_lost: int = 0
+    runs_left_out: int = 0  # that failed at every try
+    tries_failed: int = 0
 
 
 class Events:
@@ -187,10 +187,6 @@ def _score(found: Found, others: int) -> Score:
         delays_seconds=found.delays_seconds,
         missed=told(found.missed),
         false=told(found.false),
-        windows_sent=0,
-        windows_lost=0,
-        runs_left_out=0,
-        tries_failed=0,
     )
 
 

@@ -152,6 +152,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: Annotated[tuple[Run, ...], msgspec.Meta(min_length=1)]
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The faults that it makes."""
+        phases = (phase for run in self.runs for phase in run.phases)
+        return frozenset(fault.kind for phase in phases for fault in phase.faults)
+
+    @property
+    def traffic(self) -> frozenset[Traffic]:
+        """What its load is made of."""
+        return frozenset(stream.traffic for run in self.runs for stream in run.load)
+
 
 def read(path: Path) -> Plan:
     """Read a plan and check that it makes sense.

@@ -121,7 +121,7 @@ class Recorder:
         with ExitStack() as opened:
             with self._opening:
                 if stopping.is_set():
-                    return
+                    raise RunError("told to stop")  # a return would count as recorded
                 link.open()
             opened.callback(link.close)
             takers = [rows.take]

@@ -43,11 +43,11 @@ class Watch:
         take: Callable[[int, NDArray[np.float32]], None],
         pcaps: Path | None = None,
     ) -> None:
-        self.names = names_of(link.run.name)
+        names = names_of(link.run.name)
         rules = Links(
             # What the access port receives goes forward, and what the core port sends.
             parse(f"{name}=@{link.ports[place][1]}" + (":out" if place == "core" else ""))
-            for name, place in zip(self.names, PLACES, strict=True)
+            for name, place in zip(names, PLACES, strict=True)
         )
         rows = Rows(len(PLACES), STEP_MS)
         self.error: Exception | None = None  # what ended the watch before its time
