@@ -3,13 +3,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CAPTURES := training/captures training/recordings
+# What is recorded as lossy stays unknown.
+LABELS := --labels normal --labels blocked --labels capacity-limited
 
 .PHONY: demo test acceptance record format lock clean
 
 # Trains on all runs but the five in which faults come and go, then watches those five, and the
 # runs that it learnt from beside them, with the real daemon.
 demo: $(VENV)/installed
-	$(BIN)/anchorwatch train training/captures --leave-out 'd0[1-5]_*' \
+	$(BIN)/anchorwatch train $(CAPTURES) $(LABELS) --leave-out 'd0[1-5]_*' \
 		--out build/demo-bundle --replace
 	$(BIN)/anchorwatchd --config deploy/demo.toml
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 STATISTICS = ("mean", "max", "min")  # in the order in which they follow the state
+ACTIVATIONS = ("sigmoid", "unit")  # each number from 0 to 1; all together of length 1
+TINY = 1e-12  # added to a squared length, so that no embedding is divided by 0
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -20,6 +22,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     With *statistics* the dense layer also sees the mean, the largest and the smallest of each
     input over the window: what a window holds on the whole need not be remembered step by step.
+    Without any LSTM layer the last step's inputs stand for the state: an encoder without memory,
+    which says what the recurrence is worth.
 
     >>> Architecture(inputs=2, units=(4,), embedding=3).shapes["lstm_0.kernel"]
     (2, 16)
@@ -29,14 +33,14 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     units: tuple[int, ...]  # one for each LSTM layer
     embedding: int
     statistics: bool = False
-    activation: str = "sigmoid"
+    activation: str = "sigmoid"  # one of ACTIVATIONS
 
     def __post_init__(self) -> None:
-        if self.activation != "sigmoid":
+        if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation {self.activation!r} is not one this version knows")
         sizes = (self.inputs, *self.units, self.embedding)
-        if not self.units or not all(0 < size <= 4096 for size in sizes):
-            raise ValueError(f"sizes {sizes} are not all from 1 to 4096, or there is no layer")
+        if not all(0 < size <= 4096 for size in sizes):
+            raise ValueError(f"sizes {sizes} are not all from 1 to 4096")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -170,6 +170,7 @@ def assemble(
         judge=Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id),
         sinks=[SINKS[name](context) for name in settings.sinks],
         metrics=metrics,
+        head=bundle.head,
         forget_seconds=state.forget_seconds,
         stopping=stopping,
     )

@@ -4,6 +4,7 @@
     weights.safetensors  the encoder's weights, by the architecture's names
     anchors.safetensors  `windows` (anchors, steps, features) and their `embeddings`
     golden.safetensors   windows and embeddings that every engine must reproduce at load
+    head.safetensors     may be absent: the layer that gives a second opinion
 
 Nothing in it is code, and nothing is pickled. Its id is the hash of its manifest, which holds
 the hashes of all other files: same captures, same seed, same id.
@@ -24,12 +25,14 @@ from numpy.typing import NDArray
 from safetensors import numpy as tensors
 
 from .architecture import Architecture
+from .head import Head
 from .inputs import Inputs, InputSpec
 from .window import WindowSpec
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 FILES = ("weights.safetensors", "anchors.safetensors", "golden.safetensors")
+HEAD = "head.safetensors"
 MANIFEST_BYTES = 4 * 2**20
 FILE_BYTES = 512 * 2**20  # a bundle of this version is below 1 MB; this keeps memory bounded
 
@@ -53,7 +56,7 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     captures: dict[str, str]  # file name to SHA-256
     runs: tuple[str, ...]  # learnt from
-    validation_runs: tuple[str, ...]  # not learnt from, but used to decide when to stop
+    validation_runs: tuple[str, ...]  # the scores are of these; unless refitted, not learnt from
     links: tuple[str, ...]  # patterns of the links taken from the captures
     seed: int
     settings: dict[str, str | int | float | bool]
@@ -79,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     anchors: tuple[Anchor, ...]
     training: Training
     files: dict[str, File] = {}
+    head: tuple[str, ...] = ()  # the labels of the second opinion, in the order of its outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,7 @@ class Bundle:
     anchor_embeddings: NDArray[np.float32]  # (anchors, embedding)
     golden_windows: NDArray[np.float32]  # (golden, steps, features)
     golden_embeddings: NDArray[np.float32]  # (golden, embedding)
+    head: Head | None = None  # the second opinion
     id: str = ""  # the first 12 hexadecimal digits of the manifest's hash; "" until saved
 
     def __post_init__(self) -> None:
@@ -111,7 +116,7 @@ def load(path: Path) -> Bundle:
     text = _read(path / MANIFEST, MANIFEST_BYTES)
     manifest = _manifest(path, text)
     arrays = {}
-    for name in FILES:
+    for name in manifest.files:
         data = _read(path / name, FILE_BYTES)
         expected = manifest.files[name]
         if File(len(data), hashlib.sha256(data).hexdigest()) != expected:
@@ -128,6 +133,7 @@ def load(path: Path) -> Bundle:
             anchor_embeddings=arrays["anchors.safetensors"]["embeddings"],
             golden_windows=arrays["golden.safetensors"]["windows"],
             golden_embeddings=arrays["golden.safetensors"]["embeddings"],
+            head=_head(manifest, arrays),
             id=_id(text),
         )
     except KeyError as error:
@@ -156,6 +162,8 @@ def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
             {"windows": bundle.golden_windows, "embeddings": bundle.golden_embeddings}
         ),
     }
+    if bundle.head:
+        contents[HEAD] = tensors.save({"kernel": bundle.head.kernel, "bias": bundle.head.bias})
     files = {
         name: File(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
     }
@@ -206,9 +214,16 @@ def _manifest(path: Path, text: bytes) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BundleError(f"bundle {path}: {MANIFEST}: {error}") from error
-    if sorted(manifest.files) != sorted(FILES):
-        raise BundleError(f"bundle {path}: {MANIFEST} does not list {', '.join(FILES)}")
+    expected = {*FILES, HEAD} if manifest.head else {*FILES}
+    if set(manifest.files) != expected:
+        raise BundleError(f"bundle {path}: {MANIFEST} does not list {', '.join(sorted(expected))}")
     return manifest
+
+
+def _head(manifest: Manifest, arrays: dict[str, dict[str, NDArray[np.float32]]]) -> Head | None:
+    if not manifest.head:
+        return None
+    return Head(manifest.head, arrays[HEAD]["kernel"], arrays[HEAD]["bias"])
 
 
 def _id(manifest: bytes) -> str:
@@ -221,6 +236,7 @@ def _check(bundle: Bundle) -> None:
         raise BundleError("the architecture and the inputs don't fit together")
     try:
         manifest.architecture.check(bundle.weights)
+        _check_head(bundle)
         Inputs(manifest.inputs, manifest.window)  # each counter that it needs is in the window
     except ValueError as error:
         raise BundleError(str(error)) from error
@@ -240,3 +256,10 @@ def _check(bundle: Bundle) -> None:
         # A window may have NaN for what was not observed; nothing may be infinite.
         if np.isinf(windows).any() or not np.isfinite(points).all():
             raise BundleError(f"the {what} windows or embeddings are not finite")
+
+
+def _check_head(bundle: Bundle) -> None:
+    if (bundle.head.labels if bundle.head else ()) != bundle.manifest.head:
+        raise BundleError("the manifest and the head name different labels")
+    if bundle.head:
+        bundle.head.check(bundle.manifest.architecture.embedding)

@@ -80,11 +80,22 @@ class Encoder:
 
     def embed(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed raw windows: (batch, steps, features) to (batch, embedding)."""
+        return self._in_tiles(values, self.inputs)
+
+    def embed_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed inputs that are made already: (batch, steps, inputs) to (batch, embedding)."""
+        return self._in_tiles(inputs, lambda tile: tile)
+
+    def _in_tiles(
+        self,
+        values: NDArray[np.float32],
+        prepare: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> NDArray[np.float32]:
         out = np.empty((len(values), self.size), np.float32)
 
         def embed(start: int) -> None:
             tile = slice(start, start + self.engine.tile)
-            out[tile] = self.engine.embed(self.inputs(values[tile]))
+            out[tile] = self.engine.embed(prepare(values[tile]))
 
         starts = range(0, len(values), self.engine.tile)
         together = map if self._pool is None or len(starts) < 2 else self._pool.map

@@ -1,15 +1,21 @@
 """What the encoder is shown of a window: ratios and levels that mean the same on every link.
 
 A bundle carries an `InputSpec`; training and the daemon compute it with this one piece of code.
-Two forms cover what is needed, both over counters smoothed by a causal kernel in the window:
+Three forms cover what is needed, the first two over counters smoothed by a causal kernel in the
+window:
 
 * `Ratio`: a weighted sum of counters over another, plus a floor that keeps an idle link quiet:
   "answers less requests over both", "retransmissions over packets". It has no unit, so a link
   with a thousand calls a second and one with a call a minute look alike.
 * `Level`: the logarithm of the mean of what was observed: response times, unknown counters.
+* `Mask`: whether a feature was observed in a step, for exporters that leave some out.
+
+Where which end is called forward is chance, `Swap` puts each window's busier direction first.
 
 To add a form, give it a class here, a line in `Inputs.__call__`, and a recipe in training.
 """
+
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -43,14 +49,36 @@ class Level(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feature: str
 
 
+class Mask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """1 in the steps in which a feature was observed, else 0."""
+
+    name: str
+    feature: str
+
+
+class Swap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Windows in which *there* sums up to more than *here* have their directions exchanged."""
+
+    here: str
+    there: str
+    pairs: dict[str, str]  # feature of one direction to the other's, each pair once
+
+    def __post_init__(self) -> None:
+        names = [*self.pairs, *self.pairs.values()]
+        if len(set(names)) != len(names):
+            raise ValueError("a feature is exchanged twice")
+
+
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which ratios and levels, how smoothed, and the centre and spread that training found."""
+    """Which inputs, how smoothed, and the centre and spread that training found."""
 
     half_lives_seconds: tuple[float, ...]  # each ratio is given once for each of them
     ratios: tuple[Ratio, ...]
     levels: tuple[Level, ...]
     centre: tuple[float, ...] = ()  # one for each input; empty = 0
     spread: tuple[float, ...] = ()  # one for each input; empty = 1
+    masks: tuple[Mask, ...] = ()
+    swap: Swap | None = None
 
     def __post_init__(self) -> None:
         if not self.half_lives_seconds or min(self.half_lives_seconds) < 0:
@@ -65,7 +93,8 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def names(self) -> tuple[str, ...]:
         """The inputs in the order of the last axis."""
         ratios = [f"{ratio.name} {h:g}s" for h in self.half_lives_seconds for ratio in self.ratios]
-        return (*ratios, *(level.name for level in self.levels))
+        levels = [level.name for level in self.levels]
+        return (*ratios, *levels, *(mask.name for mask in self.masks))
 
 
 class Inputs:
@@ -87,6 +116,8 @@ class Inputs:
         self._ratios = len(spec.ratios)
         self._floor = np.array([ratio.floor for ratio in spec.ratios], np.float32)
         self._levels = np.array([self._place(item.feature) for item in spec.levels], np.intp)
+        self._masks = np.array([self._place(item.feature) for item in spec.masks], np.intp)
+        self._swap = spec.swap and self._exchange(spec.swap)
         self._centre = np.array(spec.centre or [0.0] * self.count, np.float32)
         self._scale = np.array([1 / s for s in spec.spread] or [1.0] * self.count, np.float32)
 
@@ -100,6 +131,8 @@ class Inputs:
 
         NaN (not observed) counts as nothing in a ratio and is left out of a level.
         """
+        if self._swap:
+            values = self._swap(values)
         missing = np.isnan(values)
         known = np.where(missing, np.float32(0), values)
         out = np.empty((*values.shape[:2], self.count), np.float32)
@@ -109,8 +142,11 @@ class Inputs:
             np.matmul(smooth, self._over, out=ratios)
             under = np.matmul(smooth, self._under)
             ratios /= np.maximum(under, 0, out=under) + self._floor
+        first = len(self._kernels) * self._ratios
         if len(self._levels):
-            out[..., len(self._kernels) * self._ratios :] = self._means(known, missing)
+            out[..., first : first + len(self._levels)] = self._means(known, missing)
+        if len(self._masks):
+            out[..., first + len(self._levels) :] = ~missing[..., self._masks]
         out -= self._centre
         out *= self._scale
         return np.clip(out, -CLIP, CLIP, out=out)
@@ -126,6 +162,20 @@ class Inputs:
         # log(1 + x) and not log1p(x), which is ten times slower on float32 and no better here.
         means: NDArray[np.float32] = np.sign(mean) * np.log(1 + np.abs(mean))
         return means
+
+    def _exchange(self, swap: Swap) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        """Make the function that puts each window's busier direction first."""
+        order = np.arange(len(self.window.features))
+        for one, two in swap.pairs.items():
+            order[[self._place(one), self._place(two)]] = self._place(two), self._place(one)
+        here, there = self._place(swap.here), self._place(swap.there)
+
+        def exchanged(values: NDArray[np.float32]) -> NDArray[np.float32]:
+            sums = np.nansum(values[..., [here, there]], axis=1)  # (batch, 2)
+            is_there = sums[:, 1] > sums[:, 0]
+            return np.where(is_there[:, None, None], values[..., order], values)
+
+        return exchanged
 
     def _kernel(self, half_life_seconds: float) -> NDArray[np.float32]:
         """Make the matrix whose row t sums the steps up to t: (steps, steps).

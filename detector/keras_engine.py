@@ -5,13 +5,13 @@ compiled once at warm-up, so that no batch ever waits for a compilation. This fi
 Keras in the daemon; it uses nothing of one backend but the choice of where to run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import STATISTICS, Architecture, Weights
+from .architecture import STATISTICS, TINY, Architecture, Weights
 from .quiet import hushed
 
 with hushed():
@@ -29,11 +29,22 @@ def build(architecture: Architecture, steps: int) -> Any:
     for layer, units in enumerate(architecture.units):
         more = layer + 1 < len(architecture.units)
         state = keras.layers.LSTM(units, return_sequences=more, name=f"lstm_{layer}")(state)
+    if not architecture.units:
+        state = state[:, -1]
     if architecture.statistics:
         statistics = [getattr(keras.ops, name)(inputs, axis=1) for name in STATISTICS]
         state = keras.ops.concatenate([state, *statistics], axis=-1)
-    dense = keras.layers.Dense(architecture.embedding, architecture.activation, name="dense")
-    return keras.Model(inputs, dense(state), name="encoder")
+    dense = keras.layers.Dense(architecture.embedding, name="dense")
+    return keras.Model(inputs, _ACTIVATIONS[architecture.activation](dense(state)), name="encoder")
+
+
+def _unit(points: Any) -> Any:
+    """Bring each point to length 1: (batch, embedding)."""
+    squared = keras.ops.sum(keras.ops.square(points), axis=-1, keepdims=True)
+    return points / keras.ops.sqrt(squared + TINY)
+
+
+_ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"sigmoid": keras.ops.sigmoid, "unit": _unit}
 
 
 def get_weights(model: Any) -> dict[str, NDArray[np.float32]]:

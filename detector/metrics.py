@@ -61,6 +61,14 @@ class Metrics:
             ["label"],
             registry=registry,
         )
+        self._opinions = Counter(
+            "anchorwatch_second_opinions_total",
+            "Windows of which the bundle's head gave a second opinion, by whether it agreed.",
+            ["agrees"],
+            registry=registry,
+        )
+        for agrees in ("yes", "no"):
+            self._opinions.labels(agrees)
         self._rejected = Counter(
             "anchorwatch_rejected_total",
             "Windows and records that could not be used and went to the dead letters, by reason.",
@@ -147,12 +155,17 @@ class Metrics:
         self._batch.observe(len(outcome.verdicts))
         now_ms = time.time() * 1000
         counts: dict[str, int] = {}
+        agreed = differed = 0
         for verdict in outcome.verdicts:
+            agreed += verdict.opinion == verdict.label
+            differed += verdict.opinion not in ("", verdict.label)
             counts[verdict.label] = counts.get(verdict.label, 0) + 1
             # An exporter's clock may be ahead of ours.
             self._delay.observe(max(0.0, now_ms - verdict.end_ms) / 1000)
         for label, count in counts.items():
             self._windows.labels(label).inc(count)
+        self._opinions.labels("yes").inc(agreed)
+        self._opinions.labels("no").inc(differed)
 
     def progress(self, vitals: Vitals) -> None:
         """Note that a step is done, and how the source is."""

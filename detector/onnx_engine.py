@@ -5,16 +5,18 @@ read. This file alone knows ONNX.
 """
 
 import os
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from .architecture import STATISTICS, Architecture, Weights
+from .architecture import STATISTICS, TINY, Architecture, Weights
 
 OPSET = 17  # has all that is needed; older readers know it too
 IR_VERSION = 8
+DENSE = ("dense.kernel", "dense.bias")
 
 
 class OnnxEngine:
@@ -32,7 +34,7 @@ class OnnxEngine:
         # One thread for each tile, and several tiles at a time: see Encoder.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        model = _graph(architecture, weights, steps)
+        model = _Graph(architecture, weights, steps).serialised()
         self._session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]
         )
@@ -47,47 +49,83 @@ class OnnxEngine:
         return embedding
 
 
-def _graph(architecture: Architecture, weights: Weights, steps: int) -> bytes:
-    """Build the encoder as a serialised ONNX model."""
-    tensors, nodes = [], []
+class _Graph:
+    """Builds the encoder as an ONNX model, a node at a time."""
 
-    def constant(name: str, value: NDArray[np.generic]) -> str:
-        tensors.append(numpy_helper.from_array(value, name))
+    def __init__(self, architecture: Architecture, weights: Weights, steps: int) -> None:
+        self._architecture, self._weights, self._steps = architecture, weights, steps
+        self._tensors: list[TensorProto] = []
+        self._nodes: list[NodeProto] = []
+        self._axis = self._constant("axis", np.array([1], np.int64))
+
+    def serialised(self) -> bytes:
+        """Give the whole model: (batch, steps, inputs) to (batch, embedding)."""
+        state = [self._last_state(), *self._statistics()]
+        self._node("Concat", state, "state", axis=1)
+        dense = [self._constant(name, self._weights[name]) for name in DENSE]
+        self._node("Gemm", ["state", *dense], "before")
+        self._activation()
+        return self._model()
+
+    def _last_state(self) -> str:
+        """Run the LSTM layers; without any, the last step's inputs stand for their state."""
+        self._node("Transpose", ["inputs"], "x0", perm=[1, 0, 2])
+        last = len(self._architecture.units) - 1
+        if last < 0:
+            place = self._constant("place", np.array(self._steps - 1, np.int64))
+            return self._node("Gather", ["x0", place], "last", axis=0)
+        for layer, units in enumerate(self._architecture.units):
+            parts = _onnx_order(self._weights, f"lstm_{layer}", units)
+            names = [self._constant(f"{part}{layer}", value) for part, value in parts.items()]
+            outputs = [f"y{layer}", f"h{layer}"]
+            self._node("LSTM", [f"x{layer}", *names], *outputs, hidden_size=units)
+            if layer < last:  # (steps, 1, batch, units): drop the axis of directions
+                self._node("Squeeze", [f"y{layer}", self._axis], f"x{layer + 1}")
+        first = self._constant("first", np.array([0], np.int64))
+        return self._node("Squeeze", [f"h{last}", first], "last")
+
+    def _statistics(self) -> list[str]:
+        if not self._architecture.statistics:
+            return []
+        return [
+            self._node(f"Reduce{name.capitalize()}", ["inputs"], name, axes=[1], keepdims=0)
+            for name in STATISTICS
+        ]
+
+    def _activation(self) -> None:
+        if self._architecture.activation == "sigmoid":
+            self._node("Sigmoid", ["before"], "embedding")
+            return
+        self._node("Mul", ["before", "before"], "squares")
+        self._node("ReduceSum", ["squares", self._axis], "squared", keepdims=1)
+        self._node("Add", ["squared", self._constant("tiny", np.array(TINY, np.float32))], "safe")
+        self._node("Sqrt", ["safe"], "length")
+        self._node("Div", ["before", "length"], "embedding")
+
+    def _constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self._tensors.append(numpy_helper.from_array(value, name))
         return name
 
-    nodes.append(helper.make_node("Transpose", ["inputs"], ["x0"], perm=[1, 0, 2]))
-    axis = constant("axis", np.array([1], np.int64))
-    first = constant("first", np.array([0], np.int64))
-    last = len(architecture.units) - 1
-    for layer, units in enumerate(architecture.units):
-        parts = _onnx_order(weights, f"lstm_{layer}", units)
-        names = [constant(f"{part}{layer}", value) for part, value in parts.items()]
-        outputs = [f"y{layer}", f"h{layer}"]
-        nodes.append(helper.make_node("LSTM", [f"x{layer}", *names], outputs, hidden_size=units))
-        if layer < last:  # (steps, 1, batch, units): drop the axis of directions
-            nodes.append(helper.make_node("Squeeze", [f"y{layer}", axis], [f"x{layer + 1}"]))
-    nodes.append(helper.make_node("Squeeze", [f"h{last}", first], ["last"]))
-    seen = ["last"]
-    if architecture.statistics:
-        for name in STATISTICS:
-            reduce = f"Reduce{name.capitalize()}"
-            nodes.append(helper.make_node(reduce, ["inputs"], [name], axes=[1], keepdims=0))
-            seen.append(name)
-    nodes.append(helper.make_node("Concat", seen, ["state"], axis=1))
-    dense = [constant("dense.kernel", weights["dense.kernel"])]
-    dense.append(constant("dense.bias", weights["dense.bias"]))
-    nodes.append(helper.make_node("Gemm", ["state", *dense], ["before"]))
-    nodes.append(helper.make_node("Sigmoid", ["before"], ["embedding"]))
-    shapes = [["batch", steps, architecture.inputs], ["batch", architecture.embedding]]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip(("inputs", "embedding"), shapes, strict=True)
-    ]
-    graph = helper.make_graph(nodes, "encoder", ends[:1], ends[1:], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-    model.ir_version = IR_VERSION
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    def _node(self, kind: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
+        """Add a node, and give the name of its first output."""
+        self._nodes.append(helper.make_node(kind, inputs, list(outputs), **attributes))
+        return outputs[0]
+
+    def _model(self) -> bytes:
+        architecture = self._architecture
+        shapes = {
+            "inputs": ["batch", self._steps, architecture.inputs],
+            "embedding": ["batch", architecture.embedding],
+        }
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in shapes.items()
+        ]
+        graph = helper.make_graph(self._nodes, "encoder", ends[:1], ends[1:], self._tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        model.ir_version = IR_VERSION
+        serialised: bytes = model.SerializeToString()
+        return serialised
 
 
 def _onnx_order(weights: Weights, layer: str, units: int) -> dict[str, NDArray[np.float32]]:

@@ -12,6 +12,7 @@ import numpy as np
 from .anchors import AnchorSet
 from .batch import Batch, Batcher
 from .encoder import Encoder
+from .head import Head
 from .metrics import Metrics
 from .sinks import Outcome, Sink, SinkUnavailableError
 from .source import Source
@@ -31,6 +32,7 @@ class Service:
     judge: Judge
     sinks: Sequence[Sink]
     metrics: Metrics
+    head: Head | None = None  # gives a second opinion
     forget_seconds: float = 3600.0
     stopping: threading.Event = field(default_factory=threading.Event)
     _tidied: float = 0.0  # monotonic clock, seconds
@@ -71,7 +73,8 @@ class Service:
         with self.metrics.embed_seconds.time():
             embeddings = self.encoder.embed(np.stack([window.values for window in batch.windows]))
         nearest = self.anchors.classify(embeddings)
-        verdicts, events = self.judge.judge(batch.windows, nearest, time.monotonic())
+        opinions = self.head.name(embeddings) if self.head else ()
+        verdicts, events = self.judge.judge(batch.windows, nearest, time.monotonic(), opinions)
         return Outcome(verdicts, batch.shares, events, batch.dead_letters)
 
     def _tidy(self) -> None:

@@ -27,6 +27,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     distances: dict[str, float]  # to the nearest anchor of each label
     bundle: str
     reason: str = ""  # when the label is not `normal`
+    opinion: str = ""  # what the head would have said, where the bundle has one
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -52,11 +53,16 @@ class Judge:
         self._bundle = bundle
 
     def judge(
-        self, windows: Sequence[Window], nearest: Nearest, seen: float
+        self,
+        windows: Sequence[Window],
+        nearest: Nearest,
+        seen: float,
+        opinions: Sequence[str] = (),
     ) -> tuple[list[Verdict], list[Event]]:
         """Name each window, in the order given, and note where a link's state changed.
 
-        *seen* is when the batch came, seconds of a clock that never goes back.
+        *seen* is when the batch came, seconds of a clock that never goes back; *opinions* are
+        what the head says of each window, or none.
         """
         verdicts, events = [], []
         # Plain lists: taking numbers out of arrays one by one costs more than all the rest.
@@ -66,9 +72,10 @@ class Judge:
             nearest.label.tolist(),
             nearest.anchor.tolist(),
             nearest.margin.tolist(),
+            opinions or [""] * len(windows),
             strict=True,
         )
-        for window, distances, place, anchor, margin in rows:
+        for window, distances, place, anchor, margin, opinion in rows:
             label = self._labels[place]
             known = self.steady.links.get(window.link)
             previous = known.label if known else None
@@ -88,6 +95,7 @@ class Judge:
                 dict(zip(self._labels, distances, strict=True)),
                 self._bundle,
                 "" if label == NORMAL else self._reason(distances, place, anchor),
+                opinion,
             )
             verdicts.append(verdict)
             # A link that is first seen and is well is no news.

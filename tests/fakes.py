@@ -15,6 +15,7 @@ from detector.architecture import Architecture, Weights
 from detector.batch import Batcher, DeadLetter
 from detector.bundle import FORMAT, Anchor, Bundle, Manifest, Training, load, save
 from detector.encoder import Encoder
+from detector.head import Head
 from detector.inputs import Inputs, InputSpec, Level, Ratio
 from detector.metrics import Metrics
 from detector.service import Service
@@ -104,7 +105,16 @@ def plain_embed(
     if architecture.statistics:
         state = np.hstack([state, inputs.mean(axis=1), inputs.max(axis=1), inputs.min(axis=1)])
     dense = state @ weights["dense.kernel"] + weights["dense.bias"]
+    if architecture.activation == "unit":
+        return (dense / np.linalg.norm(dense, axis=1, keepdims=True)).astype(np.float32)
     return sigmoid(dense).astype(np.float32)
+
+
+def make_head(favourite: str = "blocked") -> Head:
+    """Make a head for three numbers that names everything *favourite*."""
+    labels = tuple(sorted(ANSWERED))
+    bias = np.array([label == favourite for label in labels], np.float32)
+    return Head(labels, np.zeros((3, len(labels)), np.float32), bias)
 
 
 def draft_bundle(
@@ -112,16 +122,20 @@ def draft_bundle(
     seed: int = 0,
     units: Sequence[int] = (8,),
     statistics: bool = False,
+    activation: str = "sigmoid",
     spec: WindowSpec | None = None,
+    head: bool = False,
 ) -> Bundle:
     """Make a bundle that was not saved: random weights, two anchors for each of three labels.
 
-    Even random weights tell `make_window`'s labels apart, since their ratios are far apart.
+    Even random weights tell `make_window`'s labels apart, since their ratios are far apart. With
+    *head* it gives a second opinion, which is that of `make_head`.
     """
     spec = spec or make_spec()
     count = len(make_inputs().names)
-    architecture = Architecture(count, tuple(units), embedding=3, statistics=statistics)
+    architecture = Architecture(count, tuple(units), 3, statistics, activation)
     weights = make_weights(architecture, seed)
+    opinion = make_head() if head else None
     anchors = [
         (Anchor(f"{label}-{load:g}", label, f"{label} kind", "lab-1/access", NOON_MS), load)
         for label in sorted(ANSWERED)
@@ -148,6 +162,7 @@ def draft_bundle(
             settings={"loss": "triplet"},
             scores={"macro_f1": 0.5},
         ),
+        head=opinion.labels if opinion else (),
     )
     return Bundle(
         manifest=manifest,
@@ -156,6 +171,7 @@ def draft_bundle(
         anchor_embeddings=plain_embed(architecture, weights, inputs(windows)),
         golden_windows=golden,
         golden_embeddings=plain_embed(architecture, weights, inputs(golden)),
+        head=opinion,
     )
 
 
@@ -278,5 +294,6 @@ def make_service(
         "judge": Judge(bundle.manifest.anchors, anchors.labels, Steady(agree, of), bundle.id),
         "sinks": sinks,
         "metrics": Metrics(bundle.manifest.labels, max_links=100),
+        "head": bundle.head,
     }
     return Service(**parts | changes)

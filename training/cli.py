@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,8 +15,11 @@ from detector import __version__
 from detector.config import Kafka, State
 from detector.probe.cli import capture
 
+from .judging.cli import check_majority, evaluate
 from .lab.cli import lab
-from .settings import Settings
+from .plots.cli import plot
+from .search.cli import search
+from .settings import PRESETS, Settings
 
 EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
 PATHS = click.Path(exists=True, path_type=Path)
@@ -33,17 +37,24 @@ def _training_options(command: Any) -> Any:
             continue
         is_many = isinstance(setting.default, tuple)
         kind = type(setting.default[0] if is_many and setting.default else setting.default)
-        bounds = {"min": facts["least"], "max": facts["most"]}
-        ranges = {int: click.IntRange, float: click.FloatRange}
         name = "--" + setting.name.replace("_", "-")
         command = click.option(
             f"{name}/--no-{name[2:]}" if kind is bool else name,
-            type=ranges[kind](**bounds) if kind in ranges else None,
+            type=_type(kind, facts),
             multiple=is_many,
             default=setting.default,
             help=facts["help"] + ("; can be given several times" if is_many else ""),
         )(command)
     return command
+
+
+def _type(kind: type, facts: Mapping[str, Any]) -> "click.ParamType[Any] | None":
+    """Give what click is to check a setting by."""
+    if facts["choices"]:
+        return click.Choice(facts["choices"])
+    bounds = {"min": facts["least"], "max": facts["most"]}
+    ranges: dict[type, Any] = {int: click.IntRange, float: click.FloatRange}
+    return ranges[kind](**bounds) if kind in ranges else None
 
 
 @click.group(context_settings=CONTEXT)
@@ -52,10 +63,8 @@ def main() -> None:
     """Train, judge and feed anchorwatch."""
 
 
-main.add_command(lab)
-
-
-main.add_command(capture)
+for command in (capture, lab, evaluate, search, plot):
+    main.add_command(command)
 
 
 @main.command()
@@ -69,74 +78,57 @@ main.add_command(capture)
     metavar="LABEL=LINK@START_MS",
     help="Reference window of a label; none given = the medoid of its windows",
 )
+@click.option(
+    "--preset",
+    type=click.Choice([*PRESETS]),
+    default="default",
+    help="Recipe to begin with; options that are given change it",
+)
+@click.option(
+    "--trace",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep how the embedding came to be, for `anchorwatch plot` (.npz)",
+)
 @_training_options
-def train(captures: tuple[Path, ...], out: Path, replace: bool, **chosen: Any) -> None:
+@click.pass_context
+def train(
+    context: click.Context,
+    /,
+    captures: tuple[Path, ...],
+    out: Path,
+    replace: bool,
+    preset: str,
+    trace: Path | None,
+    **chosen: Any,
+) -> None:
     """Train an encoder on CAPTURES (files or folders) and write a bundle."""
     from detector.bundle import MANIFEST, BundleError, save
     from detector.capture import CaptureError
 
-    chosen["anchors"] = dict(_pair(text) for text in chosen["anchors"])
+    default = click.core.ParameterSource.DEFAULT
+    given = {
+        name: value
+        for name, value in chosen.items()
+        if context.get_parameter_source(name) is not default
+    }
+    given["anchors"] = dict(_pair(text) for text in chosen["anchors"])
     if out.exists() and not (replace and (out / MANIFEST).is_file()):  # not after the work
         raise click.UsageError(f"{out} is there; --replace replaces bundles, and nothing else")
     from .progress import EpochBar
+    from .trace import TraceError
 
     try:
         from .train import train as run  # TensorFlow takes seconds to import
 
         with EpochBar() as bar:
-            bundle = run(captures, Settings(**chosen), bar)
+            bundle = run(captures, Settings(**(PRESETS[preset] | given)), bar, trace)
         bundle_id = save(bundle, out, replace=replace)
     except ModuleNotFoundError as error:
         _fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
-    except (CaptureError, BundleError, OSError) as error:
+    except (CaptureError, BundleError, TraceError, OSError) as error:
         _fail(error)
     scores = ", ".join(f"{name} {n:g}" for name, n in bundle.manifest.training.scores.items())
     click.echo(f"{out}: bundle {bundle_id}; {scores}")
-
-
-@main.command()
-@click.argument("bundle", type=PATHS)
-@click.argument("captures", nargs=-1, required=True, type=PATHS)
-@click.option("--links", multiple=True, help="Links to judge on; none given = as in training")
-@click.option(
-    "--agree", type=COUNT, default=STATE.agree, help="Windows that must agree on a new state ..."
-)
-@click.option("--of", type=COUNT, default=STATE.of, help="... of this many")
-@click.option("--json", "as_data", is_flag=True, help="Print JSON")
-def evaluate(
-    bundle: Path,
-    captures: tuple[Path, ...],
-    links: tuple[str, ...],
-    agree: int,
-    of: int,
-    as_data: bool,
-) -> None:
-    """Judge BUNDLE, and plain methods beside it, on runs of CAPTURES that it has not seen.
-
-    The plain methods are trained on the runs that the bundle learnt from, so CAPTURES must hold
-    those too.
-    """
-    import json
-
-    from detector.bundle import BundleError, load
-    from detector.capture import CaptureError
-
-    from .evaluate import as_json
-    from .evaluate import evaluate as run
-    from .report import as_text
-
-    def tell(what: str) -> None:
-        click.echo(f"judging: {what}", err=True)
-
-    _check_majority(agree, of)
-    try:
-        loaded = load(bundle)
-        report = run(loaded, captures, only=links, agree=agree, of=of, progress=tell)
-    except BundleError as error:
-        _fail(error, EX_CONFIG)
-    except CaptureError as error:
-        _fail(error)
-    click.echo(json.dumps(as_json(report), indent=2) if as_data else as_text(report))
 
 
 @main.command()
@@ -184,7 +176,7 @@ def replay(
 
     if (verdicts is None) == (kafka is None):
         raise click.UsageError("give one of --verdicts and --kafka")
-    _check_majority(chosen["agree"], chosen["of"])
+    check_majority(chosen["agree"], chosen["of"])
     try:
         loaded = load(bundle)
         windows = replays.cut(
@@ -202,11 +194,6 @@ def replay(
         form = replays.Form(packed=not chosen["as_text"], many=chosen["many"])
         count = replays.send(windows, kafka, chosen["topic"], pace, form)
         click.echo(f"{count} windows sent to {chosen['topic']}", err=True)
-
-
-def _check_majority(agree: int, of: int) -> None:
-    if not of < 2 * agree <= 2 * of:
-        raise click.UsageError("--agree must be more than half of --of, and no more than it")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import numpy as np
 
 from detector.capture import (
     CaptureError,
@@ -54,11 +56,37 @@ class Data:
     captures: dict[str, str]  # file name to SHA-256
 
 
-def read(paths: Sequence[Path], settings: Settings) -> Data:
-    """Read captures and part their runs into those to learn from and those to validate on.
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """All links of some captures, and those that a training may learn from."""
+
+    spec: WindowSpec
+    settings: Settings
+    everywhere: Sequence[LinkCapture]
+    links: Sequence[LinkCapture]  # wanted, with the labels that are to be learnt
+    captures: dict[str, str]  # file name to SHA-256
+
+    @property
+    def tail(self) -> int:
+        """How many last rows of a window give it its label."""
+        rows = round(self.settings.tail_seconds * 1000 / self.settings.step_ms)
+        return min(self.settings.steps, max(1, rows))
+
+    def side(self, links: Sequence[LinkCapture]) -> Side:
+        """Cut some of the links into windows."""
+        wanted = self.settings.superpose
+        more = superposed(links, self.everywhere, self.spec.features) if wanted else []
+        return Side(
+            LabelledWindows([*links, *more], self.spec, tail=self.tail),
+            LabelledWindows(links, self.spec, tail=self.spec.steps),
+        )
+
+
+def pool(paths: Sequence[Path], settings: Settings) -> Pool:
+    """Read captures.
 
     Raises:
-        CaptureError: if they can't be read or parted, or one side has too few labels.
+        CaptureError: if they can't be read, or nothing in them is wanted.
     """
     table = read_table(paths)
     features = tuple(dict.fromkeys(settings.features)) or features_of(table)
@@ -70,39 +98,58 @@ def read(paths: Sequence[Path], settings: Settings) -> Data:
         links = [link.only(settings.labels) for link in links]
     lacking = table[list(features)].isna().mean()
     optional = tuple(name for name in features if lacking[name] > SPARSE)
-    spec = WindowSpec(tuple(features), settings.steps, settings.step_ms, optional)
-    tail = min(settings.steps, max(1, round(settings.tail_seconds * 1000 / settings.step_ms)))
-
-    def side(some: Sequence[LinkCapture]) -> Side:
-        more = superposed(some, everywhere, features) if settings.superpose else []
-        return Side(
-            LabelledWindows([*some, *more], spec, tail=tail),
-            LabelledWindows(some, spec, tail=spec.steps),
-        )
-
-    rest, kept = split_runs(links, settings.validation_share, settings.seed)
-    rehearsal, validation = side(rest), LabelledWindows(kept, spec, tail=tail)
-    known = set(rehearsal.learning.labels)
-    if len(labels := set(validation.labels)) < 2 or not labels <= known:
-        found = ", ".join(sorted(labels)) or "none"
-        raise CaptureError(
-            f"the runs to validate on need two labels that others are learnt from too, they have "
-            f"{found}: record more runs, or choose another seed or share"
-        )
-    return Data(
-        spec=spec,
-        rehearsal=rehearsal,
-        validation=validation,
-        whole=side(links),
+    return Pool(
+        spec=WindowSpec(tuple(features), settings.steps, settings.step_ms, optional),
+        settings=settings,
+        everywhere=everywhere,
+        links=[without_kinds(link, settings.leave_kinds) for link in links],
         captures=dict(
             sorted((file.name, _hash(file)) for path in paths for file in files_of(path))
         ),
     )
 
 
+def read(paths: Sequence[Path], settings: Settings) -> Data:
+    """Read captures and part their runs into those to learn from and those to validate on.
+
+    Raises:
+        CaptureError: if they can't be read or parted, or one side has too few labels.
+    """
+    found = pool(paths, settings)
+    rest, kept = split_runs(found.links, settings.validation_share, settings.seed)
+    rehearsal = found.side(rest)
+    validation = LabelledWindows(kept, found.spec, tail=found.tail)
+    known = set(rehearsal.learning.labels)
+    if len(labels := set(validation.labels)) < 2 or not labels <= known:
+        names = ", ".join(sorted(labels)) or "none"
+        raise CaptureError(
+            f"the runs to validate on need two labels that others are learnt from too, they have "
+            f"{names}: record more runs, or choose another seed or share"
+        )
+    return Data(
+        spec=found.spec,
+        rehearsal=rehearsal,
+        validation=validation,
+        whole=found.side(found.links),
+        captures=found.captures,
+    )
+
+
 def _is_wanted(link: LinkCapture, settings: Settings) -> bool:
     is_out = any(fnmatchcase(link.run, pattern) for pattern in settings.leave_out)
     return not is_out and any(fnmatchcase(link.link, pattern) for pattern in settings.links)
+
+
+def without_kinds(link: LinkCapture, patterns: Sequence[str]) -> LinkCapture:
+    """Take the label from the rows whose kind matches one of *patterns*."""
+    out = {
+        kind for kind in set(link.kinds) if kind and any(fnmatchcase(kind, p) for p in patterns)
+    }
+    if not out:
+        return link
+    labels = link.labels.copy()
+    labels[np.isin(link.kinds.astype(str), list(out))] = None
+    return replace(link, labels=labels)
 
 
 def _hash(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import LinkCapture
+from detector.verdict import NORMAL
 from detector.window import WindowSpec
 
 
@@ -67,6 +68,16 @@ class LabelledWindows:
         last: NDArray[np.object_] = kinds[self.starts + self.spec.steps - 1]
         return last
 
+    def after_fault(self, seconds: float) -> NDArray[np.bool_]:
+        """Which windows end while a link is `normal` again, *seconds* after a fault at most.
+
+        What was held back is sent then, and all at once: nothing else that is normal looks so
+        much like a fault. A row without a label neither is a fault nor ends the time after one.
+        """
+        after = np.concatenate([_after_fault(link, seconds) for link in self.links])
+        last: NDArray[np.bool_] = after[self.starts + self.spec.steps - 1]
+        return last
+
     def cut(self, which: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Gather windows: (windows, steps, features)."""
         windows: NDArray[np.float32] = self.rows[
@@ -74,10 +85,47 @@ class LabelledWindows:
         ]
         return windows
 
+    def evenly(self, count: int, seed: int) -> NDArray[np.intp]:
+        """Draw at most *count* windows, evenly over labels and, within each, over runs: places.
+
+        Where a run or a label has too few, the others give more. In ascending order.
+        """
+        order = np.random.default_rng(seed).permutation(len(self))
+        _, label = np.unique(self.labels.astype(str), return_inverse=True)
+        _, run = np.unique(self.runs.astype(str), return_inverse=True)
+        for group in (label * (run.max() + 1) + run, label):
+            # First the first of each run, then the second of each; then the same over labels.
+            order = order[np.argsort(_places_within(group[order]), kind="stable")]
+        return np.sort(order[:count])
+
     def place(self, which: int) -> Place:
         """Say where one window came from."""
         owner = int(self.owners[which])
         return Place(self.links[owner], int(self.starts[which] - self._offsets[owner]))
+
+
+def _places_within(groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Count, for each entry, how many of the same group stand before it.
+
+    >>> _places_within(np.array([7, 7, 5, 7, 5])).tolist()
+    [0, 1, 0, 2, 1]
+    """
+    together = np.argsort(groups, kind="stable")
+    _, starts, sizes = np.unique(groups[together], return_index=True, return_counts=True)
+    places = np.empty(len(groups), np.intp)
+    places[together] = np.arange(len(groups)) - np.repeat(starts, sizes)
+    return places
+
+
+def _after_fault(link: LinkCapture, seconds: float) -> NDArray[np.bool_]:
+    """Which rows are normal, and at most *seconds* after one that was not: (rows,)."""
+    place = np.arange(len(link.labels))
+    is_normal = link.labels == NORMAL
+    is_fault = ~is_normal & np.array([label is not None for label in link.labels], bool)
+    never = -len(place) - seconds * 1000 / link.step_ms - 1  # so long ago that it is over
+    last = np.maximum.accumulate(np.where(is_fault, place, never))
+    after: NDArray[np.bool_] = is_normal & ((place - last) * link.step_ms <= seconds * 1000)
+    return after
 
 
 def _labelled(

@@ -10,12 +10,15 @@ so a capture with nothing but interface counters still makes an encoder.
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import DIRECTIONS
-from detector.inputs import Inputs, InputSpec, Level, Ratio
+from detector.inputs import Inputs, InputSpec, Level, Mask, Ratio, Swap
 from detector.window import WindowSpec
+
+from .augment import pairs
 
 REQUESTS = ("invite", "bye", "register", "options", "cancel", "other_requests")
 FINALS = ("2xx", "3xx", "4xx", "5xx", "6xx")
@@ -43,13 +46,46 @@ OCTETS = 500.0  # of a usual packet
 WIDE = 1e6  # a spread at which no input is clipped
 
 
-def input_spec(features: Sequence[str], half_lives_seconds: Sequence[float]) -> InputSpec:
-    """Choose ratios and levels for *features*, by their names.
+FORMS = ("ratios", "counts", "both")
+
+
+def input_spec(
+    features: Sequence[str],
+    half_lives_seconds: Sequence[float],
+    *,
+    form: str = "ratios",
+    masks: bool = False,
+    busier_first: bool = False,
+) -> InputSpec:
+    """Choose ratios and levels for *features*, by their names; *form* is one of `FORMS`.
 
     >>> spec = input_spec(["in_octets", "out_octets", "temperature"], [1.0])
     >>> spec.names
     ('in/out octets 1s', 'in_octets', 'out_octets', 'temperature')
     """
+    spec = InputSpec(tuple(half_lives_seconds), (), tuple(Level(name, name) for name in features))
+    if form != "counts":
+        spec = _with_ratios(features, half_lives_seconds, every_level=form == "both")
+    return msgspec.structs.replace(
+        spec,
+        masks=tuple(Mask(f"{name} observed", name) for name in features) if masks else (),
+        swap=_swap(features) if busier_first else None,
+    )
+
+
+def _swap(features: Sequence[str]) -> Swap | None:
+    """Tell which direction is the busier one by the first feature of `BALANCED` there is."""
+    both = pairs(features)
+    for name in BALANCED:
+        for here, there in both.items():
+            if here.endswith(name) and here.removesuffix(name) in sum(DIRECTIONS, ()):
+                return Swap(here, there, both)
+    return None
+
+
+def _with_ratios(
+    features: Sequence[str], half_lives_seconds: Sequence[float], *, every_level: bool
+) -> InputSpec:
     known = set(features)
     ratios = [ratio for pair in DIRECTIONS for ratio in _ratios(*pair, known)]
     ratios += [ratio for pair in DIRECTIONS for ratio in _presences(*pair, known)]
@@ -57,7 +93,9 @@ def input_spec(features: Sequence[str], half_lives_seconds: Sequence[float]) -> 
     # A counter that is only balanced would lose how much there is of it: it keeps its level.
     used = {name for ratio in ratios for name in (*ratio.over, *ratio.under)}
     levels = [
-        Level(name, name) for name in features if name not in used and not _is_mix(name, known)
+        Level(name, name)
+        for name in features
+        if every_level or (name not in used and not _is_mix(name, known))
     ]
     return InputSpec(tuple(half_lives_seconds), (*balances, *ratios), tuple(levels))
 
@@ -65,14 +103,12 @@ def input_spec(features: Sequence[str], half_lives_seconds: Sequence[float]) -> 
 def scaled(spec: InputSpec, window: WindowSpec, sample: NDArray[np.float32]) -> InputSpec:
     """Give *spec* the centre and spread of its inputs over *sample* (windows, steps, features)."""
     wide = (WIDE,) * len(spec.names)
-    plain = InputSpec(spec.half_lives_seconds, spec.ratios, spec.levels, spread=wide)
+    plain = msgspec.structs.replace(spec, centre=(), spread=wide)
     inputs = Inputs(plain, window)(sample).reshape(-1, len(wide)).astype(np.float64) * WIDE
     spread = inputs.std(axis=0)
     spread[spread < 1e-3] = 1.0  # constant in training: its noise must not be blown up
-    return InputSpec(
-        plain.half_lives_seconds,
-        plain.ratios,
-        plain.levels,
+    return msgspec.structs.replace(
+        plain,
         centre=tuple(np.round(inputs.mean(axis=0), 6).tolist()),
         spread=tuple(np.round(spread, 6).tolist()),
     )

@@ -65,7 +65,8 @@ def judge(bundle: Bundle, windows: Replay, out: Path, agree: int, of: int) -> in
     with click.open_file(str(out), "wb") as lines:
         for batch in _batches(windows, BATCH):
             embeddings = encoder.embed(np.stack([window.values for window in batch]))
-            verdicts, _ = names.judge(batch, anchors.classify(embeddings), seen=0.0)
+            opinions = bundle.head.name(embeddings) if bundle.head else ()
+            verdicts, _ = names.judge(batch, anchors.classify(embeddings), 0.0, opinions)
             lines.write(b"".join(encode_line(verdict) + b"\n" for verdict in verdicts))
     return len(windows)
 

@@ -1,11 +1,14 @@
 """Parting runs: what is learnt from, and what is kept to judge by.
 
 Windows of one run overlap and resemble each other, so a run is on one side as a whole,
-with all the places it was watched at.
+with all the places it was watched at. A `Fold` is what one training does without: other runs of
+what it learns, whole mixes of traffic, or whole kinds of faults.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -53,3 +56,83 @@ def split_runs(
         )
     kept = [link for link in links if dealt[link.run] == 0]
     return [link for link in links if dealt[link.run] != 0], kept
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Some runs that one training does without, to be judged on."""
+
+    name: str
+    runs: frozenset[str]  # left out, with all the places they were watched at
+    unseen: tuple[str, ...] = ()  # kinds that no run learnt from has
+
+
+def run_folds(links: Sequence[LinkCapture], count: int, seed: int) -> list[Fold]:
+    """Deal all runs to *count* folds: other runs of what was learnt.
+
+    Raises:
+        CaptureError: if there are fewer runs than folds.
+    """
+    dealt = folds(links, count, seed)
+    parts = [
+        frozenset(run for run, fold in dealt.items() if fold == place) for place in range(count)
+    ]
+    if not all(parts):
+        raise CaptureError(f"{len(dealt)} runs can't be dealt to {count} folds")
+    return [Fold(f"{place + 1} of {count}", runs) for place, runs in enumerate(parts)]
+
+
+def mix_folds(links: Sequence[LinkCapture], mixes: Sequence[str]) -> list[Fold]:
+    """Leave out one mix after the other; each is patterns of runs, joined by commas.
+
+    Raises:
+        CaptureError: if a mix has no run.
+    """
+    found = [Fold(mix, _matching(links, mix.split(","))) for mix in mixes]
+    if empty := [fold.name for fold in found if not fold.runs]:
+        raise CaptureError(f"no run belongs to the mix {empty[0]!r}")
+    return found
+
+
+def kind_folds(links: Sequence[LinkCapture], unseen: Sequence[str]) -> list[Fold]:
+    """Leave out all runs with one kind or label; each is patterns of them, joined by commas.
+
+    Raises:
+        CaptureError: if nothing is of such a kind.
+    """
+    made = []
+    for patterns in unseen:
+        kinds = _kinds(links, patterns.split(","))
+        runs = {link.run for link in links if not kinds.isdisjoint(_sorts(link))}
+        if not runs:
+            raise CaptureError(f"no row is of the kind or label {patterns!r}")
+        made.append(Fold(patterns, frozenset(runs), tuple(sorted(kinds))))
+    return made
+
+
+def _matching(links: Sequence[LinkCapture], patterns: Sequence[str]) -> frozenset[str]:
+    runs = {link.run for link in links}
+    return frozenset(run for run in runs if any(fnmatchcase(run, one) for one in patterns))
+
+
+def _kinds(links: Sequence[LinkCapture], patterns: Sequence[str]) -> set[str]:
+    """Give the kinds that match, or whose label does."""
+    return {
+        kind
+        for label, kind in set().union(*map(_pairs, links))
+        if any(fnmatchcase(name, one) for name in (label, kind) for one in patterns)
+    }
+
+
+def _pairs(link: LinkCapture) -> set[tuple[str, str]]:
+    """Give each label with its kinds; with itself where no kind is given."""
+    return {
+        (str(label), str(kind or label))
+        for label, kind in set(zip(link.labels, link.kinds, strict=True))
+        if label is not None
+    }
+
+
+def _sorts(link: LinkCapture) -> set[str]:
+    """Give the kinds of a link, those of rows without a label too."""
+    return {str(kind) for kind in link.kinds if kind} | {kind for _, kind in _pairs(link)}

@@ -1,131 +1,60 @@
 """Training: captures in, a bundle out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detector import __version__
 from detector.anchors import AnchorSet
-from detector.architecture import Architecture
 from detector.bundle import FORMAT, Bundle, Manifest, Training
-from detector.capture import CaptureError
-from detector.encoder import Encoder
-from detector.inputs import Inputs
-from detector.keras_engine import KerasEngine, get_weights, keras
-from detector.window import WindowSpec
 
 from .data import Data, Side, read
+from .fitting import Fitted, Progress, fit
 from .labelled import LabelledWindows
-from .model import siamese
-from .recipe import input_spec, scaled
 from .reference import choose_anchors, describe, find_anchors
-from .settings import Settings
-from .triplets import Triplets
+from .settings import Settings, plain
+from .trace import Tracer
 
-SCALING_WINDOWS = 4000
 GOLDEN = 8
-WARM_UP = 4  # epochs, before which none is kept as the best
-
-# What is learnt from, epoch, epochs, what was measured.
-Progress = Callable[[str, int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """An encoder that has learnt, and how that went."""
-
-    encoder: Encoder
-    architecture: Architecture
-    weights: dict[str, NDArray[np.float32]]
-    losses: Sequence[float]  # on the validation runs, one for each epoch; empty without them
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs gave the weights that were kept; the first few don't count."""
-        later = self.losses[WARM_UP:]
-        return WARM_UP + 1 + int(np.argmin(later)) if later else len(self.losses)
+TRACED = 900  # windows that a trace follows
+ELSEWHERE = {  # in a manifest: what has a place of its own there
+    *("steps", "step_ms", "features", "links", "anchors", "units", "embedding", "activation"),
+    *("statistics", "seed", "half_lives_seconds"),
+}
 
 
-def train(paths: Sequence[Path], settings: Settings, progress: Progress) -> Bundle:
+def train(
+    paths: Sequence[Path], settings: Settings, progress: Progress, trace: Path | None = None
+) -> Bundle:
     """Train an encoder on captures.
 
-    It learns twice: first without the validation runs, which tell after how many epochs to stop
-    and how good the result is on runs it has not seen; then, if *refit*, as long on all runs,
-    since with a few dozen runs each one counts.
+    It learns twice: first without the validation runs, which tell how good the recipe is on
+    runs it has not seen; then, if *refit*, from all runs, since with a few dozen runs each one
+    counts. How the training whose encoder is kept went is written to *trace*.
 
     Raises:
         CaptureError: if the captures can't be learnt from.
     """
     data = read(paths, settings)
     side = data.whole if settings.refit else data.rehearsal
-    given = find_anchors(side.recorded, settings.anchors)  # an error now, not after the training
-    fitted = fit(data.rehearsal, data.spec, settings, progress, data.validation)
-    scores = _scores(fitted, data)
+    given = find_anchors(side.recorded, settings.anchors, kinds=settings.kinds)
+    tracer = _tracer(side.recorded, settings) if trace else None
+    early = None if settings.refit else tracer
+    fitted = fit(data.rehearsal.learning, settings, progress, data.validation, early)
+    scores = _scores(fitted, data, settings)
     if settings.refit:
-        again = replace(settings, epochs=fitted.epochs)
-        fitted = fit(side, data.spec, again, progress)
-    return _bundle(
-        fitted, side, choose_anchors(side.recorded, fitted.encoder, given), data, scores, settings
-    )
+        fitted = fit(side.learning, settings, progress, watch=tracer)
+    if trace and tracer:
+        tracer.trace().save(trace)
+    chosen = choose_anchors(side.recorded, fitted.encoder, given, kinds=settings.kinds)
+    return _bundle(fitted, side, chosen, data, scores, settings)
 
 
-def fit(
-    side: Side,
-    spec: WindowSpec,
-    settings: Settings,
-    progress: Progress,
-    validation: LabelledWindows | None = None,
-) -> Fitted:
-    """Train on one side's runs; until *validation* gets no better, where it is given."""
-    keras.utils.set_random_seed(settings.seed)
-    inputs = _inputs(side.learning, settings)
-    architecture = Architecture(
-        inputs.count, settings.units, settings.embedding, settings.statistics
-    )
-    model, trained = siamese(
-        architecture,
-        spec.steps,
-        loss=settings.loss,
-        margin=settings.margin,
-        learning_rate=settings.learning_rate,
-    )
-    triplets = Triplets(
-        side.learning,
-        inputs,
-        batch=settings.batch,
-        batches=settings.batches,
-        seed=settings.seed,
-        load_span=settings.load_span,
-        drop=settings.drop,
-    )
-    what = "without the validation runs" if validation else "from all runs"
-    report = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: progress(what, epoch + 1, settings.epochs, dict(logs))
-    )
-    stop = keras.callbacks.EarlyStopping(
-        patience=settings.patience, restore_best_weights=True, start_from_epoch=WARM_UP
-    )
-    history = trained.fit(
-        triplets,
-        validation_data=_held_back(validation, inputs, settings) if validation else None,
-        epochs=settings.epochs,
-        callbacks=[stop, report] if validation else [report],
-        shuffle=False,  # the triplets are random already, and the same for the same seed
-        verbose=0,
-    ).history
-    weights = get_weights(model)
-    engine = KerasEngine(architecture, weights, spec.steps)
-    encoder = Encoder(inputs, engine, architecture.embedding)
-    return Fitted(encoder, architecture, weights, history.get("val_loss", ()))
-
-
-def _held_back(windows: LabelledWindows, inputs: Inputs, settings: Settings) -> Triplets:
-    """Make the triplets to validate on, the same in every epoch."""
-    return Triplets(windows, inputs, batch=512, batches=2, seed=settings.seed + 1, fresh=False)
+def _tracer(windows: LabelledWindows, settings: Settings) -> Tracer:
+    places = windows.evenly(TRACED, settings.seed)
+    return Tracer(windows.cut(places), windows.labels[places])
 
 
 def _bundle(
@@ -139,7 +68,7 @@ def _bundle(
     """Put an encoder and its anchors into a bundle."""
     recorded, encoder = side.recorded, fitted.encoder
     golden = recorded.cut(np.linspace(0, len(recorded) - 1, GOLDEN).astype(int))
-    anchors = tuple(describe(recorded, place) for place in chosen)
+    anchors = tuple(describe(recorded, place, kinds=settings.kinds) for place in chosen)
     windows = recorded.cut(np.array(chosen))
     return Bundle(
         manifest=Manifest(
@@ -150,6 +79,7 @@ def _bundle(
             architecture=fitted.architecture,
             labels=tuple(sorted({anchor.label for anchor in anchors})),
             anchors=anchors,
+            head=fitted.head.labels if fitted.head else (),
             training=Training(
                 captures=data.captures,
                 runs=_runs(recorded),
@@ -161,6 +91,7 @@ def _bundle(
             ),
         ),
         weights=fitted.weights,
+        head=fitted.head,
         anchor_windows=windows,
         anchor_embeddings=encoder.embed(windows),
         golden_windows=golden,
@@ -168,50 +99,33 @@ def _bundle(
     )
 
 
-def _scores(fitted: Fitted, data: Data) -> dict[str, float]:
-    """Tell how the training went, by the validation runs, which decided when to stop."""
+def _scores(fitted: Fitted, data: Data, settings: Settings) -> dict[str, float]:
+    """Tell how good the recipe is, by the validation runs."""
     recorded, encoder = data.rehearsal.recorded, fitted.encoder
-    chosen = choose_anchors(recorded, encoder, {})
+    chosen = choose_anchors(recorded, encoder, {}, kinds=settings.kinds)
     labels = [str(recorded.labels[place]) for place in chosen]
     anchors = AnchorSet(encoder.embed(recorded.cut(np.array(chosen))), labels)
-    found = anchors.classify(encoder.embed(data.validation.cut(slice(None)))).label
-    truth = [anchors.labels.index(label) for label in data.validation.labels]
-    return {
-        "epochs": float(fitted.epochs),
-        "validation_loss": round(fitted.losses[fitted.epochs - 1], 5),
-        "validation_accuracy": round(float(np.mean(found == truth)), 4),
+    points = encoder.embed(data.validation.cut(slice(None)))
+    said = np.array(anchors.labels)[anchors.classify(points).label]
+    truth = data.validation.labels.astype(str)
+    scores = {
+        "validation_loss": round(fitted.history["val_loss"][-1], 5),
+        "validation_accuracy": round(_balanced(truth, said), 4),
     }
+    if fitted.head:
+        scores["head_accuracy"] = round(_balanced(truth, np.array(fitted.head.name(points))), 4)
+    return scores
+
+
+def _balanced(truth: Any, said: Any) -> float:
+    """Give the mean over labels of the share of their windows that were named right."""
+    return float(np.mean([(said == truth)[truth == label].mean() for label in set(truth)]))
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
     """Give the settings as the manifest keeps them; what it has elsewhere is left out."""
-    known = {
-        "steps",
-        "step_ms",
-        "features",
-        "links",
-        "anchors",
-        "units",
-        "embedding",
-        "seed",
-        "half_lives_seconds",
-    }
-    return {
-        name: ",".join(value) if isinstance(value, tuple) else value
-        for name, value in asdict(settings).items()
-        if name not in known
-    }
+    return {name: value for name, value in plain(settings).items() if name not in ELSEWHERE}
 
 
 def _runs(windows: LabelledWindows) -> tuple[str, ...]:
     return tuple(sorted({link.run for link in windows.links}))
-
-
-def _inputs(windows: LabelledWindows, settings: Settings) -> Inputs:
-    rng = np.random.default_rng(settings.seed)
-    count = min(SCALING_WINDOWS, len(windows))
-    sample = windows.cut(rng.choice(len(windows), count, replace=False))
-    spec = input_spec(windows.spec.features, settings.half_lives_seconds)
-    if not spec.names:
-        raise CaptureError(f"no input can be made of {', '.join(windows.spec.features)}")
-    return Inputs(scaled(spec, windows.spec, sample), windows.spec)

@@ -49,7 +49,9 @@ def trained(tmp_path: Path) -> Path:
     if bundle.is_dir():
         # A copy, beside which the daemon may write.
         return Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    anchorwatch("train", ROOT / "training" / "captures", "--out", tmp_path / "bundle")
+    captures = (ROOT / "training" / "captures", ROOT / "training" / "recordings")
+    labels = [f"--labels={name}" for name in ("normal", "blocked", "capacity-limited")]
+    anchorwatch("train", *captures, *labels, "--out", tmp_path / "bundle")
     return tmp_path / "bundle"
 
 

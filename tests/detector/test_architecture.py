@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detector.architecture import Architecture
+from detector.architecture import ACTIVATIONS, Architecture
 from tests.fakes import make_weights
 
 TWO_LAYERS = Architecture(inputs=3, units=(4, 5), embedding=2)
@@ -30,11 +30,28 @@ def test_with_statistics_the_dense_layer_reads_three_more_of_each_input():
     assert architecture.shapes["dense.kernel"] == (4 + 3 * 3, 2)
 
 
+def test_without_a_layer_the_dense_layer_reads_the_last_inputs():
+    """An encoder without memory says what the recurrence is worth."""
+    bare = Architecture(inputs=3, units=(), embedding=2)
+    with_statistics = Architecture(inputs=3, units=(), embedding=2, statistics=True)
+
+    assert bare.shapes == {"dense.kernel": (3, 2), "dense.bias": (2,)}
+    assert with_statistics.shapes["dense.kernel"] == (3 + 3 * 3, 2)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_what_the_outputs_are_changes_no_weight(activation):
+    """A sigmoid and a unit length have nothing to learn."""
+    architecture = Architecture(inputs=3, units=(4, 5), embedding=2, activation=activation)
+
+    assert architecture.shapes == TWO_LAYERS.shapes
+    architecture.check(make_weights(architecture))
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"activation": "relu"}, "not one this version knows"),
-        ({"units": ()}, "there is no layer"),
         ({"units": (0,)}, "not all from 1 to 4096"),
         ({"units": (4, 5000)}, "not all from 1 to 4096"),
         ({"inputs": 0}, "not all from 1 to 4096"),

@@ -86,6 +86,16 @@ def test_settings_become_a_service_that_finds_the_fault(service):
     assert states == dict.fromkeys(LINKS, "blocked")
 
 
+@pytest.mark.parametrize(("head", "opinions"), [(False, {""}), (True, {"blocked"})])
+def test_the_bundle_decides_whether_there_is_a_second_opinion(service, tmp_path, head, opinions):
+    """What belongs to the model is in the bundle, and no setting can lose it."""
+    make_bundle(tmp_path / "b", head=head)
+
+    sink = run(service(BUNDLE=str(tmp_path / "b")))
+
+    assert {verdict.opinion for verdict in sink.verdicts} == opinions
+
+
 @pytest.mark.parametrize("name", SINKS)
 def test_every_sink_can_be_chosen_by_name(settings, name):
     """What the settings allow has to be there."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as tensors
 
-from detector.bundle import FILES, MANIFEST, BundleError, load, save
+from detector.bundle import FILES, HEAD, MANIFEST, BundleError, load, save
 from detector.encoder import open_encoder
 from detector.inputs import Inputs
 from tests.fakes import draft_bundle, make_bundle, plain_embed
@@ -22,6 +22,7 @@ from tests.fakes import draft_bundle, make_bundle, plain_embed
 GOLDEN = Path(__file__).parent / "golden" / "bundle-v1"
 GOLDEN_ID = "cf9f92bcaba4"
 MUTATIONS = 200
+NAN, INF = np.float32(np.nan), np.float32(np.inf)
 
 
 def contents(path):
@@ -74,6 +75,107 @@ def test_what_is_saved_comes_back(tmp_path):
     assert msgspec.structs.replace(bundle.manifest, files={}) == draft.manifest
     assert bundle.id == identity
     assert bundle.labels == tuple(anchor.label for anchor in draft.manifest.anchors)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"units": ()}, {"units": (), "statistics": True}, {"activation": "unit"}]
+)
+def test_every_architecture_comes_back_and_passes_the_self_test(tmp_path, changes):
+    """What training can choose, the daemon has to be able to run."""
+    bundle = make_bundle(tmp_path / "b", **changes)
+
+    encoder = open_encoder(bundle, "onnxruntime", 1)
+
+    assert bundle.manifest.architecture == draft_bundle(**changes).manifest.architecture
+    np.testing.assert_allclose(
+        encoder.embed(bundle.golden_windows), bundle.golden_embeddings, atol=1e-5
+    )
+
+
+def test_a_second_opinion_comes_back_as_well(tmp_path):
+    """It is four kilobytes more, and has to say the same in the daemon as in training."""
+    draft = draft_bundle(head=True)
+
+    identity = save(draft, tmp_path / "b")
+    bundle = load(tmp_path / "b")
+
+    assert sorted(contents(tmp_path / "b")) == sorted([MANIFEST, *FILES, HEAD])
+    assert bundle.id == identity != save(draft_bundle(), tmp_path / "without")
+    assert bundle.head.labels == bundle.manifest.head == draft.head.labels
+    np.testing.assert_array_equal(bundle.head.kernel, draft.head.kernel)
+    np.testing.assert_array_equal(bundle.head.bias, draft.head.bias)
+
+
+def test_a_bundle_without_a_second_opinion_has_none(tmp_path):
+    """Whoever doesn't want one has a file less, and no label of it in the manifest."""
+    bundle = make_bundle(tmp_path / "b")
+
+    assert bundle.head is None
+    assert bundle.manifest.head == ()
+    assert HEAD not in contents(tmp_path / "b")
+
+
+def test_a_bundle_that_knows_nothing_of_heads_loads(tmp_path):
+    """Bundles of the first version have no such field, and are in use."""
+    path = tmp_path / "b"
+    make_bundle(path)
+    edit_manifest(path, lambda tree: tree.pop("head"))
+
+    assert load(path).head is None
+    assert b'"head"' not in (GOLDEN / MANIFEST).read_bytes()
+    assert load(GOLDEN).head is None
+
+
+def list_a_head(path):
+    """Let the manifest list a file of a head that it knows no labels of."""
+    replace_file(path, HEAD, tensors.save({"kernel": np.zeros(1, "f4")}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: (path / HEAD).unlink(), f"{HEAD}: No such file"),
+        (lambda path: (path / HEAD).write_bytes(b"x"), f"{HEAD} is not the file"),
+        (lambda path: edit_arrays(path, HEAD, kernel=None), "an array is missing"),
+        (lambda path: edit_arrays(path, HEAD, bias=None), "an array is missing"),
+        (lambda path: edit_arrays(path, HEAD, kernel=np.zeros((2, 3), "f4")), "head's weights"),
+        (lambda path: edit_arrays(path, HEAD, bias=np.zeros(2, "f4")), "head's weights"),
+        (lambda path: edit_arrays(path, HEAD, bias=np.zeros(3)), "not finite float32"),
+        (lambda path: edit_arrays(path, HEAD, bias=np.full(3, NAN)), "not finite float32"),
+        (lambda path: edit_manifest(path, lambda tree: tree["files"].pop(HEAD)), "does not list"),
+        (lambda path: edit_manifest(path, lambda tree: tree.update(head=[])), "does not list"),
+        (lambda path: edit_manifest(path, lambda tree: tree["head"].pop()), "head's weights"),
+        (lambda path: edit_manifest(path, lambda tree: tree.update(head="x")), "Expected `array`"),
+    ],
+)
+def test_a_second_opinion_that_is_missing_altered_or_does_not_fit_is_refused(tmp_path, spoil, why):
+    """It is as much a part of what the id stands for as the encoder."""
+    path = tmp_path / "b"
+    make_bundle(path, head=True)
+    spoil(path)
+
+    with pytest.raises(BundleError, match=why):
+        load(path)
+
+
+def test_a_head_that_the_manifest_has_no_labels_of_is_refused(tmp_path):
+    """A file more than the manifest speaks of is a slip, or worse."""
+    path = tmp_path / "b"
+    make_bundle(path)
+    list_a_head(path)
+
+    with pytest.raises(BundleError, match="does not list"):
+        load(path)
+
+
+def test_labels_of_the_manifest_and_of_the_head_must_be_the_same_in_memory_too():
+    """Training has to fail before it writes a bundle whose opinions have the wrong names."""
+    draft = draft_bundle(head=True)
+
+    with pytest.raises(BundleError, match="name different labels"):
+        replace(draft, head=replace(draft.head, labels=("a", "b", "c")))
+    with pytest.raises(BundleError, match="name different labels"):
+        replace(draft, head=None)
 
 
 def test_the_id_is_the_hash_of_the_manifest(tmp_path):
@@ -302,9 +404,6 @@ def test_a_file_without_end_is_not_read_into_memory(tmp_path):
 
     with pytest.raises(BundleError, match="larger than"):
         load(path)
-
-
-NAN, INF = np.float32(np.nan), np.float32(np.inf)
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ def models():
     """Make each engine's models but once: Keras compiles every size of batch."""
     made = {}
 
-    def give(name, units, *, statistics=False):
+    def give(name, units, *, statistics=False, activation="sigmoid"):
         if name == "keras":
             pytest.importorskip("keras", reason="the keras engine needs the train extra")
-        key = name, units, statistics
+        key = name, units, statistics, activation
         if key not in made:
-            architecture = Architecture(INPUTS, units, embedding=3, statistics=statistics)
+            architecture = Architecture(INPUTS, units, 3, statistics, activation)
             weights = make_weights(architecture, seed=7)
             engine = ENGINES[name](architecture, weights, STEPS, 1)
             made[key] = engine, architecture, weights
@@ -34,11 +34,24 @@ def models():
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize(("units", "statistics"), [((8,), False), ((6, 5), False), ((8,), True)])
+@pytest.mark.parametrize(
+    ("units", "statistics", "activation"),
+    [
+        ((8,), False, "sigmoid"),
+        ((6, 5), False, "unit"),
+        ((8,), True, "sigmoid"),
+        ((), False, "sigmoid"),
+        ((), True, "unit"),
+    ],
+)
 @pytest.mark.parametrize("batch", [1, 2, 17])
-def test_every_engine_embeds_as_the_textbook_does(models, name, units, statistics, batch):
+def test_every_engine_embeds_as_the_textbook_does(
+    models, name, units, statistics, activation, batch
+):
     """A link's verdict must not depend on which machine of the group judges it."""
-    engine, architecture, weights = models(name, units, statistics=statistics)
+    engine, architecture, weights = models(
+        name, units, statistics=statistics, activation=activation
+    )
     inputs = np.random.default_rng(batch).normal(0, 2, (batch, STEPS, INPUTS)).astype(np.float32)
 
     answer = engine.embed(inputs)
@@ -90,6 +103,19 @@ def test_a_large_batch_is_cut_into_tiles_and_put_together_again(count, batches):
 
     assert engine.batches == batches
     np.testing.assert_allclose(answer[:, 0], inputs(values).sum(axis=(1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8])
+def test_inputs_that_are_made_already_are_embedded_as_they_are(count):
+    """Training hides some of them, and they must not be made of counters a second time."""
+    draft = draft_bundle()
+    encoder = Encoder(Inputs(draft.manifest.inputs, draft.manifest.window), SumEngine(), size=1)
+    values = np.stack([make_rows("normal", 4, load + 1) for load in range(count + 1)])[1:]
+
+    answer = encoder.embed_inputs(encoder.inputs(values))
+
+    np.testing.assert_array_equal(answer, encoder.embed(values))
+    assert answer.shape == (count, 1)
 
 
 class MeetingEngine(SumEngine):

@@ -2,13 +2,14 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from detector.inputs import CLIP, Inputs, InputSpec, Level, Ratio
+from detector.inputs import CLIP, Inputs, InputSpec, Level, Mask, Ratio, Swap
 from detector.window import LARGEST
 from tests.fakes import make_inputs, make_rows, make_spec
 
@@ -32,6 +33,19 @@ def worth(age_seconds, half_life):
     return 0.5 ** (age_seconds / half_life)
 
 
+def plain_swap(swap, window, values):
+    """Exchange the directions of one window where the second is the busier one."""
+    here, there = (
+        sum(known(value) for value in values[:, window.features.index(name)])
+        for name in (swap.here, swap.there)
+    )
+    if not there > here:
+        return values
+    other = swap.pairs | {there: here for here, there in swap.pairs.items()}
+    places = [window.features.index(other.get(name, name)) for name in window.features]
+    return np.stack([values[:, place] for place in places], axis=1)
+
+
 def plain_inputs(spec, window, values):
     """Compute the inputs of one window from their definitions, number by number."""
 
@@ -46,6 +60,8 @@ def plain_inputs(spec, window, values):
     def weighted(half_life, step, weights):
         return sum(w * summed(half_life, step, name, known) for name, w in weights.items())
 
+    if spec.swap:
+        values = plain_swap(spec.swap, window, values)
     table = []
     for step in range(window.steps):
         row = []
@@ -58,6 +74,8 @@ def plain_inputs(spec, window, values):
             count = summed(half_life, step, level.feature, seen)
             mean = summed(half_life, step, level.feature, known) / count if count else 0.0
             row.append(math.copysign(math.log1p(abs(mean)), mean))
+        places = [window.features.index(mask.feature) for mask in spec.masks]
+        row += [seen(values[step, place]) for place in places]
         centre, spread = spec.centre or [0] * len(row), spec.spread or [1] * len(row)
         scaled = [(x - c) / s for x, c, s in zip(row, centre, spread, strict=True)]
         table.append([min(max(x, -CLIP), CLIP) for x in scaled])
@@ -75,6 +93,8 @@ SPECS = st.builds(
         st.builds(Ratio, st.just("r"), SUMS, PLUS, st.floats(0.1, 10)), max_size=3
     ).map(tuple),
     levels=st.lists(st.builds(Level, st.just("l"), st.sampled_from("abc")), max_size=2).map(tuple),
+    masks=st.lists(st.builds(Mask, st.just("m"), st.sampled_from("abc")), max_size=2).map(tuple),
+    swap=st.none() | st.just(Swap("a", "b", {"a": "b"})) | st.just(Swap("b", "c", {"c": "b"})),
 )
 COUNTS = st.floats(0, 1000, width=32) | st.just(math.nan)
 BATCHES = arrays.arrays(np.float32, (2, 5, 3), elements=COUNTS)
@@ -86,13 +106,15 @@ def test_inputs_are_what_their_definitions_say(spec, batch, step_ms, seed):
     window = make_spec(features=("a", "b", "c"), steps=5, optional=(), step_ms=step_ms)
     rng = np.random.default_rng(seed)
     count = len(spec.names)
-    spec = InputSpec(
-        spec.half_lives_seconds,
-        spec.ratios,
-        spec.levels,
-        tuple(rng.normal(0, 1, count).tolist()),
-        tuple(rng.uniform(0.5, 3, count).tolist()),
+    spec = msgspec.structs.replace(
+        spec,
+        centre=tuple(rng.normal(0, 1, count).tolist()),
+        spread=tuple(rng.uniform(0.5, 3, count).tolist()),
     )
+    if spec.swap:  # which of two that sum up to nearly the same is the larger, rounding decides
+        sums = np.nansum(batch[..., [WINDOW.features.index(spec.swap.here),
+                                     WINDOW.features.index(spec.swap.there)]], axis=1)  # fmt: skip
+        assume((np.abs(np.diff(sums)) > 0.01).all() or (np.diff(sums) == 0).all())
 
     fast = Inputs(spec, window)(batch)
 
@@ -141,7 +163,8 @@ def test_a_level_keeps_the_sign_of_a_foreign_feature():
 def test_a_later_step_never_changes_an_earlier_input(before, after, step, spec):
     """An input that looked ahead would make a delay in the lab that no live link can keep."""
     changed = np.concatenate([before[:, :step], after[:, step:]], axis=1)
-    inputs = Inputs(spec, WINDOW)
+    # Which direction is the busier one is told by the whole window, and it has ended.
+    inputs = Inputs(msgspec.structs.replace(spec, swap=None), WINDOW)
 
     answer, other = inputs(before), inputs(changed)
 
@@ -198,6 +221,132 @@ def test_one_wild_counter_is_clipped():
     values = np.full((1, 5, 3), 1e29, np.float32) * np.array([1, 0, 0], np.float32)
 
     assert np.abs(inputs(values)).max() == CLIP
+
+
+def test_a_mask_is_1_where_a_feature_was_observed():
+    """An exporter that leaves a counter out says something else than one that counts nothing."""
+    inputs = make(levels=[Level("a", "a")], masks=(Mask("a seen", "a"), Mask("c seen", "c")))
+    values = np.zeros((1, 5, 3), np.float32)
+    values[0, 1:3, 0] = values[0, 4, 2] = math.nan
+
+    answer = inputs(values)[0]
+
+    assert inputs.spec.names == ("a", "a seen", "c seen")
+    assert answer[:, 1].tolist() == [1, 0, 0, 1, 1]
+    assert answer[:, 2].tolist() == [1, 1, 1, 1, 0]
+
+
+TWO_WAYS = make_spec(features=("in_a", "out_a", "in_b", "out_b", "odd"), steps=5, optional=())
+BUSIER_FIRST = Swap("in_a", "out_a", {"in_a": "out_a", "in_b": "out_b"})
+WHOLE = st.integers(0, 1000).map(float) | st.just(math.nan)  # sums of them are exact
+TWO_WAY_BATCHES = arrays.arrays(np.float32, (3, 5, 5), elements=WHOLE)
+
+
+def show_all(swap=None):
+    """Make inputs that show each feature of `TWO_WAYS` by itself."""
+    levels = tuple(Level(name, name) for name in TWO_WAYS.features)
+    masks = tuple(Mask(f"{name} seen", name) for name in TWO_WAYS.features)
+    return make(levels=levels, masks=masks, swap=swap, half_life=0, window=TWO_WAYS)
+
+
+def mirrored(values):
+    """Give what the other end of the link has seen."""
+    return values[..., [1, 0, 3, 2, 4]]
+
+
+@given(TWO_WAY_BATCHES)
+def test_the_busier_direction_comes_first(batch):
+    """On most networks it is chance which end of a link is called forward."""
+    plain, swapping = show_all(), show_all(BUSIER_FIRST)
+
+    answer = swapping(batch)
+
+    for row, window in enumerate(batch):
+        one, two = np.nansum(window[:, 0]), np.nansum(window[:, 1])
+        expected = mirrored(window) if two > one else window
+        np.testing.assert_array_equal(answer[row], plain(expected[None])[0])
+
+
+@given(TWO_WAY_BATCHES)
+def test_a_window_and_its_mirrored_twin_give_the_same_inputs(batch):
+    """That is what it is for: one reference serves both ends of a link."""
+    sums = np.nansum(batch[..., :2], axis=1)
+    batch = batch[sums[:, 0] != sums[:, 1]]  # of a tie either end may come first
+    inputs = show_all(BUSIER_FIRST)
+
+    answer, twin = inputs(batch), inputs(mirrored(batch))
+
+    np.testing.assert_array_equal(answer, twin)
+
+
+def test_where_both_directions_are_as_busy_a_window_stays_as_it_is():
+    """A tie is no reason to exchange anything, nor is a link on which nothing was observed."""
+    values = np.tile(np.array([7, 7, 1, 2, 3], np.float32), (3, 5, 1))
+    values[1, :, :2] = math.nan
+    values[2, :2, 0] = values[2, 3:, 1] = 0
+    values[2, :, :2] = [[0, 14], [7, 0], [7, 0], [0, 0], [0, 0]]
+
+    swapped, plain = show_all(BUSIER_FIRST)(values), show_all()(values)
+
+    np.testing.assert_array_equal(swapped, plain)
+
+
+def test_what_was_not_observed_does_not_decide_which_direction_is_busier():
+    """One missing row must not turn a link round."""
+    values = np.tile(np.array([2, 9, 1, 2, 3], np.float32), (1, 5, 1))
+    values[0, 2, 0] = values[0, 3, 1] = math.nan
+
+    swapped, plain = show_all(BUSIER_FIRST)(values), show_all()(mirrored(values))
+
+    np.testing.assert_array_equal(swapped, plain)
+
+
+def test_exchanging_directions_leaves_the_window_given_as_it_is():
+    """The same array goes on to others, who must see what was sent."""
+    values = np.tile(np.array([2, 9, 1, 2, 3], np.float32), (1, 5, 1))
+    kept = values.copy()
+
+    show_all(BUSIER_FIRST)(values)
+
+    np.testing.assert_array_equal(values, kept)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"masks": (Mask("m", "z"),)},
+        {"swap": Swap("z", "b", {})},
+        {"swap": Swap("a", "z", {})},
+        {"swap": Swap("a", "b", {"a": "z"})},
+        {"swap": Swap("a", "b", {"z": "b"})},
+    ],
+)
+def test_masks_and_exchanges_of_what_is_not_in_the_window_are_refused(changes):
+    """A misspelt feature must not pass for one that was never observed."""
+    with pytest.raises(ValueError, match="needs 'z', which is not in the window"):
+        make(levels=[Level("a", "a")], **changes)
+
+
+@pytest.mark.parametrize("pairs", [{"a": "a"}, {"a": "b", "b": "c"}, {"a": "c", "b": "c"}])
+def test_a_feature_that_is_exchanged_twice_is_refused(pairs):
+    """Half of a direction would be lost, and the other half be there twice."""
+    with pytest.raises(ValueError, match="exchanged twice"):
+        Swap("a", "b", pairs)
+
+
+def test_inputs_of_before_there_were_masks_and_exchanges_mean_what_they_meant():
+    """Bundles of the first version say nothing of either, and are in use."""
+    old = b"""{"half_lives_seconds": [1.0], "centre": [0.5, 0], "spread": [2, 1],
+        "ratios": [{"name": "a/b", "over": {"a": 1}, "under": {"b": 1}, "floor": 1.0}],
+        "levels": [{"name": "c", "feature": "c"}]}"""
+    batch = np.random.default_rng(0).uniform(0, 99, (2, 5, 3)).astype(np.float32)
+
+    spec = msgspec.json.decode(old, type=InputSpec)
+
+    assert spec.masks == ()
+    assert spec.swap is None
+    slow = [plain_inputs(spec, WINDOW, values) for values in batch]
+    np.testing.assert_allclose(Inputs(spec, WINDOW)(batch), slow, rtol=1e-3, atol=1e-3)
 
 
 SPECIAL = st.sampled_from([0, -1, 1, LARGEST, -LARGEST, math.nan])

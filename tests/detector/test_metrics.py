@@ -38,9 +38,10 @@ def value(metrics, name, **labels):
     return values[0] if values else None
 
 
-def verdict(label="normal", end_ms=0):
+def verdict(label="normal", end_ms=0, opinion=""):
     """Make a verdict."""
-    return Verdict("trunk-1", "probe-1", 0, end_ms, label, label, 0.1, 0.5, "a", {}, "b1")
+    facts = (0, end_ms, label, label, 0.1, 0.5, "a", {}, "b1")
+    return Verdict("trunk-1", "probe-1", *facts, opinion=opinion)
 
 
 def links(count, label="normal"):
@@ -99,6 +100,27 @@ def test_a_batch_is_counted_by_what_came_of_it(metrics):
     assert value(metrics, "anchorwatch_batch_windows_sum") == 3
     for reason in REASONS:
         assert value(metrics, "anchorwatch_rejected_total", reason=reason) == 1
+
+
+def test_second_opinions_are_counted_by_whether_they_agree(metrics):
+    """Where the two begin to differ, traffic has become something that training never saw."""
+    agreeing = [verdict("blocked", opinion="blocked"), verdict(opinion="normal")]
+    differing = [verdict(opinion="blocked")]
+
+    metrics.observe(Outcome(verdicts=[*agreeing, *differing, verdict("blocked")]))
+    metrics.observe(Outcome(verdicts=agreeing))
+
+    assert value(metrics, "anchorwatch_second_opinions_total", agrees="yes") == 4
+    assert value(metrics, "anchorwatch_second_opinions_total", agrees="no") == 1
+    assert value(metrics, "anchorwatch_batch_windows_sum") == 6  # the one without counts here
+
+
+def test_a_bundle_without_a_head_has_no_second_opinions(metrics):
+    """To differ and to say nothing are two things."""
+    metrics.observe(Outcome(verdicts=[verdict(), verdict("blocked")]))
+
+    assert value(metrics, "anchorwatch_second_opinions_total", agrees="yes") == 0
+    assert value(metrics, "anchorwatch_second_opinions_total", agrees="no") == 0
 
 
 def test_a_batch_without_windows_is_no_batch_of_size_nothing(metrics):

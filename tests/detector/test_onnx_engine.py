@@ -5,17 +5,18 @@ import os
 import numpy as np
 import pytest
 
-from detector.architecture import Architecture
+from detector.architecture import ACTIVATIONS, Architecture
 from detector.onnx_engine import OnnxEngine
 from tests.fakes import make_weights, plain_embed
 
 
-@pytest.mark.parametrize("units", [(1,), (8,), (8, 5), (4, 6, 3)])
+@pytest.mark.parametrize("units", [(), (1,), (8,), (8, 5), (4, 6, 3)])
 @pytest.mark.parametrize("steps", [1, 7])
 @pytest.mark.parametrize("statistics", [False, True])
-def test_it_embeds_as_the_textbook_does(units, steps, statistics):
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_it_embeds_as_the_textbook_does(units, steps, statistics, activation):
     """The weights were found by Keras; a gate in the wrong place would still give numbers."""
-    architecture = Architecture(inputs=3, units=units, embedding=2, statistics=statistics)
+    architecture = Architecture(3, units, 2, statistics, activation)
     weights = make_weights(architecture, seed=len(units))
     inputs = np.random.default_rng(0).normal(0, 2, (9, steps, 3)).astype(np.float32)
 
@@ -23,6 +24,16 @@ def test_it_embeds_as_the_textbook_does(units, steps, statistics):
 
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, plain_embed(architecture, weights, inputs), atol=1e-5)
+
+
+def test_an_embedding_of_nothing_is_no_division_by_nothing():
+    """A point in the very middle has no direction, and must not become a NaN."""
+    architecture = Architecture(inputs=3, units=(), embedding=2, activation="unit")
+    weights = {name: np.zeros(shape, np.float32) for name, shape in architecture.shapes.items()}
+
+    answer = OnnxEngine(architecture, weights, 4, 1).embed(np.ones((2, 4, 3), np.float32))
+
+    np.testing.assert_array_equal(answer, np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 31, 63, 64])

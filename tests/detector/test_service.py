@@ -8,7 +8,7 @@ import pytest
 from detector.message import encode
 from detector.sinks import SinkUnavailableError
 from detector.source import Message
-from tests.fakes import NOON_MS, ListSink, ListSource, make_spec, make_window
+from tests.fakes import NOON_MS, ListSink, ListSource, make_head, make_spec, make_window
 
 SPEC = make_spec()
 RUBBISH = b"rubbish"
@@ -261,3 +261,29 @@ def test_a_poisoned_window_does_not_make_a_verdict_without_numbers(make_service)
     for verdict in sink.verdicts:
         numbers = [verdict.distance, verdict.margin, *verdict.distances.values()]
         json.dumps(numbers, allow_nan=False)
+
+
+def test_a_head_gives_every_window_a_second_opinion(make_service):
+    """It goes out with the verdict, and into the counters, and changes neither label nor state."""
+    plain, sink = ListSink(), ListSink()
+    make_service(ListSource(fault()), plain).step(0)
+    service = make_service(ListSource(fault()), sink, head=make_head("blocked"))
+
+    service.step(0)
+
+    assert [verdict.opinion for verdict in sink.verdicts] == ["blocked"] * 10
+    assert [verdict.label for verdict in sink.verdicts] == [v.label for v in plain.verdicts]
+    assert [event.at_ms for event in sink.events] == [event.at_ms for event in plain.events]
+    assert sample(service, "anchorwatch_second_opinions_total", agrees="yes") == 5
+    assert sample(service, "anchorwatch_second_opinions_total", agrees="no") == 5
+    assert {verdict.opinion for verdict in plain.verdicts} == {""}
+
+
+def test_a_batch_of_nothing_but_rubbish_has_no_opinion_of_it(make_service):
+    """There is no embedding to ask the head about."""
+    sink = ListSink()
+
+    count = make_service(ListSource([RUBBISH]), sink, head=make_head()).step(0)
+
+    assert count == 0
+    assert sink.verdicts == []

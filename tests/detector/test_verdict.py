@@ -27,13 +27,13 @@ def judge_all():
     anchors = AnchorSet(POINTS, [anchor.label for anchor in ANCHORS])
     judge = Judge(ANCHORS, anchors.labels, Steady(2, 3), "b1")
 
-    def give(*places, link="trunk-1", first=0):
+    def give(*places, link="trunk-1", first=0, opinions=()):
         windows = [
             make_window(link, start_ms=NOON_MS + (first + row) * 1000)
             for row in range(len(places))
         ]
         embeddings = np.array([PLACES[place] for place in places], np.float32)
-        return judge.judge(windows, anchors.classify(embeddings), seen=0.0)
+        return judge.judge(windows, anchors.classify(embeddings), 0.0, opinions)
 
     return give
 
@@ -74,6 +74,9 @@ def test_a_verdict_is_json_with_these_fields():
         b'"bundle":"b1","reason":"like cable"}'
     )
     assert b"reason" not in msgspec.json.encode(msgspec.structs.replace(verdict, reason=""))
+    # A bundle without a second opinion says nothing of one, and with one it comes last.
+    with_opinion = msgspec.json.encode(msgspec.structs.replace(verdict, opinion="normal"))
+    assert with_opinion == text[:-1] + b',"opinion":"normal"}'
 
 
 def test_an_event_is_json_with_these_fields(judge_all):
@@ -144,3 +147,35 @@ def test_verdicts_come_in_the_order_of_the_windows(judge_all):
 
     assert [verdict.anchor for verdict in verdicts] == ["filter", "calm", "cable", "calm"]
     assert [verdict.start_ms for verdict in verdicts] == [NOON_MS + n * 1000 for n in range(4)]
+
+
+def test_each_verdict_has_the_second_opinion_of_its_own_window(judge_all):
+    """Where both answer, that they agree says more than either alone."""
+    places, opinions = ["blocked", "normal", "cable"], ["normal", "limited", "blocked"]
+
+    verdicts, _ = judge_all(*places, opinions=opinions)
+
+    assert [verdict.opinion for verdict in verdicts] == opinions
+    assert [verdict.label for verdict in verdicts] == ["blocked", "normal", "blocked"]
+
+
+def test_a_second_opinion_decides_nothing(judge_all):
+    """It knows no anchor that was enrolled since, so neither label nor state may follow it."""
+    (verdict, _), (event,) = judge_all("blocked", "blocked", opinions=["normal", "normal"])
+
+    assert verdict.label == event.state == "blocked"
+    assert verdict.reason.startswith("like filter")
+
+
+def test_without_a_second_opinion_there_is_none(judge_all):
+    """An empty one would read as a label of no name."""
+    (verdict,), _ = judge_all("blocked")
+
+    assert verdict.opinion == ""
+    assert b"opinion" not in msgspec.json.encode(verdict)
+
+
+def test_opinions_of_another_number_of_windows_are_refused(judge_all):
+    """One that slipped by a place would be another window's."""
+    with pytest.raises(ValueError, match="zip"):
+        judge_all("blocked", "normal", opinions=["normal"])

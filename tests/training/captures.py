@@ -24,14 +24,21 @@ TINY = Settings(  # all that decides how well it learns, so that no default does
     steps=10,
     leave_out=LEFT_OUT,
     validation_share=0.34,
+    inputs="ratios",
+    load_span=8.0,
     drop=0.1,
     half_lives_seconds=(1.5,),
     units=(4,),
     embedding=2,
+    activation="sigmoid",
+    loss="triplet",
+    miner="batch-all",
     margin=0.4,
+    normal_share=0.0,
+    recovery_share=0.0,
     learning_rate=0.01,
-    batch=8,
-    batches=4,
+    batch=24,
+    batches=8,
     epochs=2,
     refit=False,
 )
@@ -102,11 +109,13 @@ class Recorder:
 
     def __init__(self, last: int | None = None) -> None:
         self.epochs: list[dict[str, float]] = []
+        self.told: list[tuple[str, int, int]] = []  # what is learnt from, epoch, epochs
         self._last = last
 
-    def __call__(self, _what: str, _epoch: int, _epochs: int, measured: dict[str, float]) -> None:
+    def __call__(self, what: str, epoch: int, epochs: int, measured: dict[str, float]) -> None:
         """Note what was measured."""
         self.epochs.append(measured)
+        self.told.append((what, epoch, epochs))
         if len(self.epochs) == self._last:
             raise EnoughError
 
@@ -133,7 +142,7 @@ def tiny_training() -> tuple[Bundle, Recorder]:
 
 @contextmanager
 def listed(table: dict[str, Any], name: str, entry: Any) -> Iterator[None]:
-    """List a further entry in `LOSSES` or `RIVALS`, as somebody would who extends them."""
+    """List a further entry in `LOSSES` or the like, as somebody would who extends them."""
     table[name] = entry
     try:
         yield

@@ -33,7 +33,7 @@ def test_runs_that_are_left_out_are_nowhere(tmp_path):
 
 
 def test_validation_runs_are_not_rehearsed_with(tmp_path):
-    """They say when to stop, and would say so too late."""
+    """They tell how good the recipe is, and what was learnt by heart tells nothing."""
     data = data_of(make_table(), tmp_path)
 
     assert runs_of(data.validation)
@@ -173,7 +173,7 @@ def test_a_capture_without_labels_is_refused(tmp_path):
 
 
 def test_one_label_is_not_enough_to_validate_on(tmp_path):
-    """No triplet can be made of it, and the training would not know when to stop."""
+    """No triplet can be made of it, and there would be nothing to judge the recipe by."""
     # The only run with a fault is dealt last, and so is learnt from.
     table = relabel(make_table(), lambda run, _label: "odd" if run == "r0" else "normal")
 
@@ -225,3 +225,45 @@ def test_only_the_labels_that_were_asked_for_are_learnt(tmp_path):
     assert "capacity-limited" in set(everything.whole.learning.labels)
     for windows in (data.validation, data.whole.learning, data.whole.recorded):
         assert set(windows.labels) == {"normal", "blocked"}
+
+
+def rows_of(windows, kind):
+    """Count the learnt windows whose newest row is of a kind."""
+    return (windows.kinds == kind).sum()
+
+
+def test_rows_of_the_kinds_that_are_left_out_have_no_label(tmp_path):
+    """A mechanism that is to stay unknown must be in no window that is learnt from."""
+    table = make_table(12, faults=["blocked", "capacity-limited"] * 6)
+    is_odd = (table["label"] == "blocked") & table["link"].str.startswith(("r0", "r4"))
+    table.loc[is_odd, "kind"] = "cable cut"
+
+    everything = data_of(table, tmp_path)
+    data = data_of(table, tmp_path, leave_kinds=("cable*",))
+
+    assert rows_of(everything.whole.learning, "cable cut") > 0
+    for windows in (data.whole.learning, data.whole.recorded, data.validation):
+        assert rows_of(windows, "cable cut") == 0
+    # The other kinds of that label stay, and so does what else was seen in those runs.
+    assert rows_of(data.whole.recorded, "blocked kind") > 0
+    assert {"r0", "r4"} <= runs_of(data.whole.recorded)
+    assert "normal" in set(data.whole.recorded.labels)
+
+
+def test_a_pattern_that_no_kind_fits_leaves_nothing_out(tmp_path):
+    """Rows without a kind are of no kind, and `*` must not hit what lacks one."""
+    table = make_table()
+    table.loc[table["label"] == "normal", "kind"] = None
+
+    all_of_it = data_of(table, tmp_path)
+    data = data_of(table, tmp_path, leave_kinds=("gone*",))
+    without_kinds = data_of(table, tmp_path, leave_kinds=("*normal*", "capacity*"))
+
+    assert len(data.whole.learning) == len(all_of_it.whole.learning)
+    assert set(without_kinds.whole.learning.labels) == {"normal", "blocked"}
+
+
+def test_all_kinds_of_a_label_left_out_leave_too_few_labels(tmp_path):
+    """The message says what is left, as if the label had never been recorded."""
+    with pytest.raises(CaptureError, match="learn from need two labels, they have normal"):
+        data_of(make_table(), tmp_path, leave_kinds=("blocked*", "capacity*"))

@@ -1,5 +1,8 @@
 """Windows are named by where they start, and labelled by how they end."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -92,3 +95,96 @@ def test_a_link_shorter_than_a_window_has_none():
 
     assert list(windows.runs) == ["long", "long"]
     assert len(LabelledWindows(links[:1], SPEC, tail=4)) == 0
+
+
+def windows_of(sizes, seed=0):
+    """Give as many windows of one row as *sizes* say: {(label, run): windows}, in any order."""
+    rng = np.random.default_rng(seed)
+    links = [
+        make_link([label] * size, name=f"{run}/{label}") for (label, run), size in sizes.items()
+    ]
+    order = rng.permutation(len(links))
+    return LabelledWindows([links[n] for n in order], WindowSpec(("mark",), 1, 1000), tail=1)
+
+
+SIZES = st.dictionaries(
+    st.tuples(st.sampled_from(["normal", "blocked", "limited"]), st.sampled_from("rstu")),
+    st.integers(1, 30),
+    min_size=1,
+)
+
+
+def is_even(drawn, had):
+    """Tell whether nobody gave more than another who had more to give."""
+    return all(drawn[one] >= min(had[one], drawn[other] - 1) for one in had for other in had)
+
+
+@given(SIZES, st.integers(0, 200), st.integers(0, 9))
+def test_windows_are_drawn_evenly_over_labels_and_within_each_over_runs(sizes, count, seed):
+    """The longest run and the commonest label would be all that is learnt otherwise."""
+    windows = windows_of(sizes, seed)
+
+    places = windows.evenly(count, seed)
+
+    assert len(places) == min(count, sum(sizes.values()))
+    assert len(set(places)) == len(places)
+    assert (np.diff(places) > 0).all()
+    labels, runs = windows.labels[places], windows.runs[places]
+    had = Counter()
+    for (label, _), size in sizes.items():
+        had[label] += size
+    assert is_even(Counter(labels.tolist()), had)
+    pairs = Counter(zip(labels, runs, strict=True))
+    for label in had:
+        mine = {pair: size for pair, size in sizes.items() if pair[0] == label}
+        assert is_even(pairs, mine)
+
+
+def test_which_windows_are_drawn_is_chance_but_the_same_for_the_same_seed():
+    """The first of each run are alike, and a study must be repeatable."""
+    windows = windows_of({("normal", "r"): 50, ("blocked", "s"): 50})
+
+    drawn = {tuple(windows.evenly(10, seed)) for seed in range(5)}
+
+    assert len(drawn) == 5
+    assert tuple(windows.evenly(10, 3)) in drawn
+
+
+TIMES = st.floats(0, 6) | st.integers(0, 6)
+
+
+@given(st.lists(TRUTH, min_size=1, max_size=3), TIMES, st.sampled_from([500, 1000, 2000]))
+def test_what_follows_a_fault_is_found_as_a_plain_loop_finds_it(truths, seconds, step_ms):
+    """What was held back comes all at once then, and looks much like a fault."""
+    links = [
+        replace(make_link(labels, name=f"run{place}/a"), step_ms=step_ms)
+        for place, labels in enumerate(truths)
+    ]
+    windows = LabelledWindows(links, WindowSpec(("mark",), 4, step_ms), tail=1)
+
+    found = windows.after_fault(seconds)
+
+    assert found.shape == (len(windows),)
+    for number, after in enumerate(found):
+        place = windows.place(number)
+        labels, end = list(place.link.labels), place.row + 3
+        before = [
+            row
+            for row in range(end)
+            if labels[row] not in ("normal", None) and (end - row) * step_ms <= seconds * 1000
+        ]
+        assert after == (labels[end] == "normal" and bool(before))
+
+
+def test_a_fault_and_what_never_had_one_are_not_after_it():
+    """Nor is a gap without a label a fault."""
+    labels = (
+        ["normal"] * 5 + [None] * 2 + ["normal"] * 2 + ["blocked"] * 3 + [None] + ["normal"] * 4
+    )
+    windows = LabelledWindows([make_link(labels)], SPEC, tail=1)
+
+    after = windows.after_fault(3.0)
+
+    ends = [windows.place(number).row + 3 for number in np.flatnonzero(after)]
+    assert ends == [13, 14]  # two and three seconds after the last row of the fault
+    assert not windows.after_fault(0).any()

@@ -1,14 +1,16 @@
 """Whatever a capture's features are called, an encoder gets inputs that it can learn from."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from detector.capture import DIRECTIONS
-from detector.inputs import Inputs, InputSpec, Level, Ratio
+from detector.inputs import Inputs, InputSpec, Level, Mask, Ratio, Swap
 from detector.window import WindowSpec
-from training.recipe import input_spec, scaled
+from training.recipe import FORMS, input_spec, scaled
+from training.settings import Settings
 
 COUNTERS = (
     "packets", "bytes", "invite", "ack", "bye", "register", "options", "cancel", "other_requests",
@@ -175,6 +177,92 @@ def test_an_attempt_is_answered_whatever_its_transport():
 
     assert asked["fwd_attempts answered"] == pytest.approx(-0.99)
     assert "fwd_attempts answered" not in met
+
+
+def test_counts_alone_are_a_level_of_each_feature():
+    """What the encoder then sees is how much there is of everything, and no ratio of it."""
+    spec = input_spec(SIP, [1.0], form="counts")
+
+    assert spec.ratios == ()
+    assert spec.levels == tuple(Level(name, name) for name in SIP)
+
+
+def test_ratios_and_counts_together_are_both():
+    """The ratios say how traffic fares, the counts all that no rule thought of."""
+    ratios, counts, both = (input_spec(SIP, [1.0, 4.0], form=form) for form in FORMS)
+
+    assert both.ratios == ratios.ratios
+    assert both.levels == counts.levels
+    assert set(ratios.levels) < set(both.levels)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_makes_inputs_with_names_of_their_own(form):
+    """The encoder's first matrix has one row for each, in the order of the names."""
+    window = WindowSpec(SIP, 3, 1000)
+
+    spec = input_spec(SIP, [1.0], form=form, masks=True, busier_first=True)
+
+    inputs = Inputs(spec, window)(np.ones((2, 3, len(SIP)), np.float32))
+    assert inputs.shape == (2, 3, len(spec.names))
+    assert len(set(spec.names)) == len(spec.names)
+
+
+def test_the_forms_are_those_that_can_be_chosen():
+    """A form that nobody can ask for, or a choice that leads nowhere, is a slip."""
+    (field,) = (f for f in dataclasses.fields(Settings) if f.name == "inputs")
+
+    assert set(FORMS) == set(field.metadata["choices"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_masks_show_of_each_feature_whether_it_was_observed(form):
+    """An exporter that leaves a counter out says something else than one that counts nothing."""
+    plain, masked = (input_spec(INTERFACE, [1.0], form=form, masks=on) for on in (False, True))
+
+    assert plain.masks == ()
+    assert masked.masks == tuple(Mask(f"{name} observed", name) for name in INTERFACE)
+    assert masked.ratios == plain.ratios
+    assert masked.levels == plain.levels
+
+
+@pytest.mark.parametrize(
+    ("features", "here"),
+    [
+        (SIP, "fwd_packets"),
+        (INTERFACE, "in_packets"),
+        (("in_octets", "out_octets", "in_errors", "out_errors"), "in_octets"),
+        (("out_octets", "in_octets"), "in_octets"),
+        (("rx_tcp_syn", "tx_tcp_syn", "rx_bytes", "tx_bytes"), "rx_tcp_syn"),
+    ],
+)
+def test_the_busier_direction_is_told_by_the_best_counter_there_is(features, here):
+    """Packets before anything else: retransmissions swell the octets of the quiet side."""
+    spec = input_spec(features, [1.0], busier_first=True)
+
+    assert input_spec(features, [1.0]).swap is None
+    assert spec.swap.here == here
+    assert spec.swap.pairs[here] == spec.swap.there
+    assert {*spec.swap.pairs, *spec.swap.pairs.values()} == set(features)
+
+
+@pytest.mark.parametrize(
+    "features", [("temperature",), ("fwd_calls", "rev_calls"), ("in_octets",)]
+)
+def test_without_two_loads_no_direction_is_the_busier_one(features):
+    """There is nothing to tell it by, and nothing is exchanged."""
+    assert input_spec(features, [1.0], busier_first=True).swap is None
+
+
+def test_every_pair_is_exchanged_and_a_feature_without_counterpart_is_not():
+    """Half of a window exchanged would be traffic that never was."""
+    spec = input_spec(
+        ("fwd_packets", "rev_packets", "fwd_ms", "rev_ms", "fwd_only"), [1.0], busier_first=True
+    )
+
+    assert spec.swap == Swap(
+        "fwd_packets", "rev_packets", {"fwd_packets": "rev_packets", "fwd_ms": "rev_ms"}
+    )
 
 
 def windows_of(*columns):

@@ -7,13 +7,16 @@ import sys
 import numpy as np
 import pytest
 
-from training.rivals import MEDOID_WINDOWS, RIVALS, SIP, TCP, TILE, WAYS, RivalUnavailable
+from training.rivals import RIVALS, RivalUnavailable
+from training.rivals.neighbour import MEDOID_WINDOWS
+from training.rivals.rival import TILE
+from training.rivals.rule import SIP, TCP, WAYS
 
 SIP_FEATURES = tuple(way + name for way in WAYS for name in SIP)
 TCP_FEATURES = tuple(way + name for way in WAYS for name in TCP)
 MORE_FEATURES = ("fwd_ack", "rev_1xx", "rev_response_ms")
 FEATURES = tuple(dict.fromkeys(SIP_FEATURES + TCP_FEATURES + MORE_FEATURES))
-RULE, NEIGHBOUR, LOGISTIC, ROCKET = RIVALS
+RULE, NEIGHBOUR, LOGISTIC, ROCKET, CHANGES, RATIOS, RATIO_CHANGES, DISCRIMINANT = RIVALS
 ANSWERED = {"normal": 1.0, "limited": 0.5, "blocked": 0.0}  # share of requests
 REPEATED = {"normal": 0.0, "limited": 0.4, "blocked": 0.6}  # share of packets
 
@@ -97,7 +100,7 @@ def test_numpys_own_generator_is_left_alone(name):
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
-LEAST_OF_THE_RARE = {RULE: 0.5, NEIGHBOUR: 0.5, LOGISTIC: 0.85, ROCKET: 0.5}  # found
+LEAST_OF_THE_RARE = dict.fromkeys(RIVALS, 0.85) | dict.fromkeys((RULE, NEIGHBOUR, ROCKET), 0.5)
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -126,7 +129,7 @@ def test_a_feature_that_was_constant_in_training_is_left_out(name):
     windows[:, :, 1] = 0.1
     new[:, :, 1] = rng.choice([-1e38, 1e38], new.shape[:2])
 
-    found = trained(name, windows, labels.tolist()).predict(new)
+    found = trained(name, windows, labels.tolist(), features=("g0", "g1")).predict(new)
 
     assert np.mean(np.array(found) == labels[::2]) > 0.9
 
@@ -392,6 +395,49 @@ def test_the_regression_sees_what_was_not_observed():
     labels = ["partly"] * 20 + ["wholly"] * 20
 
     assert trained(LOGISTIC, windows, labels).predict(windows) == labels
+
+
+def test_a_rival_says_which_windows_it_is_to_learn_from():
+    """Whoever trains them cuts the windows: of one label throughout, or also with the change."""
+    partial = {name for name in RIVALS if RIVALS[name](SIP_FEATURES, 0).partial}
+
+    assert partial == {CHANGES, RATIO_CHANGES}
+
+
+@pytest.mark.parametrize("name", [RATIOS, DISCRIMINANT])
+def test_ratios_know_a_fault_at_a_load_that_was_never_seen(name):
+    """A link is blocked by what does not come back, whatever a small or a large link is."""
+    rng = np.random.default_rng(0)
+    windows, labels, runs = training_set(1)
+    calls = rng.poisson(3000, (20, 15))
+    answers = np.concatenate([calls[:10], np.zeros((10, 15))])
+    busy = windows_of(
+        FEATURES,
+        20,
+        fwd_packets=2 * calls,
+        fwd_invite=calls,
+        fwd_ack=answers,
+        fwd_sip_retransmissions=2 * np.where(answers, 0, calls * 0.6),
+        rev_packets=answers,
+        rev_2xx=answers,
+        rev_response_ms=np.where(answers > 0, 18.0, np.nan),
+    )
+
+    found = trained(name, windows, labels, runs).predict(busy)
+
+    assert found == ["normal"] * 10 + ["blocked"] * 10
+
+
+@pytest.mark.parametrize("name", [RATIOS, DISCRIMINANT])
+def test_ratios_of_counters_without_a_name_are_their_levels(name):
+    """A capture of nothing but gauges still makes a rival."""
+    windows = levels((10, 20), (1000, 20))
+
+    found = trained(name, windows, ["low"] * 20 + ["high"] * 20, features=("g0", "g1")).predict(
+        levels((12, 2), (900, 2))
+    )
+
+    assert found == ["low"] * 2 + ["high"] * 2
 
 
 def test_minirocket_sees_the_rhythm():

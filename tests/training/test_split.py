@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detector.capture import CaptureError
 from tests.training.captures import make_link
-from training.split import folds, split_runs, stratum
+from training.split import Fold, folds, kind_folds, mix_folds, run_folds, split_runs, stratum
 
 SORTS = (["normal"], ["normal", "blocked"], ["normal", None, "limited"])
 
@@ -97,3 +97,107 @@ def test_a_sort_is_told_by_all_labels_of_all_places():
 
     assert stratum(links) == "blocked+normal"
     assert stratum([]) == ""
+
+
+@given(SIZES, SEEDS, st.integers(1, 6))
+def test_folds_leave_out_every_run_once(sizes, seed, count):
+    """A run that is never judged hides what goes wrong in it; one judged twice counts twice."""
+    links = make_runs(sizes)
+
+    if count > sum(sizes):
+        with pytest.raises(CaptureError, match=f"{sum(sizes)} runs can't be dealt to {count}"):
+            run_folds(links, count, seed)
+        return
+    found = run_folds(links, count, seed)
+
+    assert [fold.name for fold in found] == [f"{n + 1} of {count}" for n in range(count)]
+    left_out = Counter(run for fold in found for run in fold.runs)
+    assert left_out == dict.fromkeys({link.run for link in links}, 1)
+    assert {fold.unseen for fold in found} == {()}
+
+
+def test_folds_depend_on_the_seed():
+    """Seeds are to show what hangs on who learns from whom."""
+    links = make_runs((4, 4, 4))
+
+    assert run_folds(links, 3, 1) == run_folds(links, 3, 1)
+    assert len({tuple(run_folds(links, 3, seed)) for seed in range(8)}) > 1
+
+
+def test_a_mix_is_all_runs_that_one_of_its_patterns_matches():
+    """Runs of one mix of traffic seldom share a beginning of their names."""
+    links = [make_link(["normal"], name=f"{run}/a") for run in ("d01", "d02", "e01", "e02", "f")]
+
+    found = mix_folds(links, ("d*,e01", "f", "[de]02"))
+
+    assert found == [
+        Fold("d*,e01", frozenset({"d01", "d02", "e01"})),
+        Fold("f", frozenset({"f"})),
+        Fold("[de]02", frozenset({"d02", "e02"})),
+    ]
+
+
+def test_a_mix_that_no_run_belongs_to_is_refused():
+    """A slip of the pen would leave nothing out, and judge nothing."""
+    links = [make_link(["normal"], name="d01/a")]
+
+    with pytest.raises(CaptureError, match="no run belongs to the mix 'D01'"):
+        mix_folds(links, ("d01", "D01"))
+
+
+def faulty(run, label, kind, place="a"):
+    """Make a link of a run that is well, and then isn't."""
+    labels = ["normal", None, label]
+    return make_link(labels, name=f"{run}/{place}", kinds=["normal", None, kind])
+
+
+FAULTS = [
+    faulty("cut1", "blocked", "cut"),
+    faulty("cut2", "blocked", "cut"),
+    faulty("cut2", "normal", "normal", "b"),
+    faulty("full", "limited", "htb"),
+    faulty("hung", "blocked", "peer_hung"),
+    make_link(["normal"], name="calm/a"),
+]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "runs", "unseen"),
+    [
+        ("cut", {"cut1", "cut2"}, ("cut",)),
+        ("peer_*,htb", {"hung", "full"}, ("htb", "peer_hung")),
+        ("blocked", {"cut1", "cut2", "hung"}, ("cut", "peer_hung")),  # a label is all its kinds
+        ("limited,cut", {"full", "cut1", "cut2"}, ("cut", "htb")),
+    ],
+)
+def test_kinds_and_labels_are_left_out_with_their_runs(patterns, runs, unseen):
+    """What is to be unseen must be in no run that is learnt from, not even unlabelled."""
+    assert kind_folds(FAULTS, (patterns,)) == [Fold(patterns, frozenset(runs), unseen)]
+
+
+def test_a_label_without_kinds_can_be_left_out():
+    """Captures need no kinds."""
+    links = [
+        make_link(["normal", "blocked"], name="a/x", kinds=[None, None]),
+        make_link(["normal", "limited"], name="b/x", kinds=[None, "htb"]),
+    ]
+
+    assert kind_folds(links, ("blocked", "lim*")) == [
+        Fold("blocked", frozenset({"a"}), ("blocked",)),
+        Fold("lim*", frozenset({"b"}), ("htb",)),
+    ]
+
+
+def test_rows_of_an_unseen_kind_count_even_where_they_have_no_label():
+    """Somebody may have taken the label, but it happened."""
+    shy = make_link(["normal", None], name="shy/a", kinds=["normal", "cut"])
+
+    (fold,) = kind_folds([*FAULTS, shy], ("cut",))
+
+    assert fold.runs == {"cut1", "cut2", "shy"}
+
+
+def test_a_kind_that_nothing_is_of_is_refused():
+    """A slip of the pen would leave nothing out, and show nothing."""
+    with pytest.raises(CaptureError, match="no row is of the kind or label 'carrier,gone'"):
+        kind_folds(FAULTS, ("cut", "carrier,gone"))

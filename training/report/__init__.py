@@ -1,0 +1,1 @@
+"""Reports: a study as tables for a terminal, and as one page."""
