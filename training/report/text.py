@@ -30,9 +30,9 @@ def _head(study: Study) -> str:
     seeds = ", ".join(map(str, study.seeds))
     windows = f"windows of {study.steps} rows of {study.step_ms} ms"
     lines = [f"bundle {printable(study.bundle)}"] if study.bundle else []
-    lines += [
-        f"{windows}; seeds {seeds}; {plain(study.seconds)} s for one training of the encoder"
-    ]
+    # A bundle was trained before: only a recipe is timed.
+    training = f"; {plain(study.seconds)} s for one training of the encoder"
+    lines += [f"{windows}; seeds {seeds}{training if study.seconds else ''}"]
     lines += [
         f"setting {printable(name)} = {printable(value)} (default {default})"
         for name, (value, default) in changed_settings(study).items()

@@ -211,3 +211,13 @@ def test_only_settings_that_were_changed_are_shown():
         "of_tomorrow": ("3", "-"),
     }
     assert f"setting steps = {usual.steps + 1} (default {usual.steps})" in as_text(study)
+
+
+def test_only_a_recipe_is_timed():
+    """A bundle that is judged was trained before; "0 s" would be a boast."""
+    timed = make_study()
+
+    untimed = msgspec.structs.replace(timed, seconds=0.0)
+
+    assert "for one training" in as_text(timed)
+    assert "for one training" not in as_text(untimed)

@@ -17,8 +17,9 @@ def measured(study: Study) -> Markup:
         ("settings", _settings(study)),
         ("windows", f"{study.steps} rows of {study.step_ms} ms"),
         ("seeds", ", ".join(map(str, study.seeds)) or NOTHING),
-        ("training", f"{plain(study.seconds)} s for one encoder, in the mean"),
     ]
+    if study.seconds:  # a bundle was trained before: only a recipe is timed
+        facts.append(("training", f"{plain(study.seconds)} s for one encoder, in the mean"))
     for validation in study.validations:
         folds = ", ".join(validation.folds) or "none"
         judged = f"Judged on {validation.runs} runs, {validation.windows} windows of one label"
