@@ -53,7 +53,8 @@ def test_a_verdict_has_all_fields_of_the_contract(tmp_path):
 
     for verdict in verdicts:
         reason = set() if verdict["label"] == "normal" else {"reason"}
-        assert set(verdict) == FIELDS | reason
+        assert set(verdict) == FIELDS | {"opinion"} | reason  # the tiny bundle has a head
+        assert verdict["opinion"] in tiny_bundle().manifest.head
         assert verdict["bundle"] == tiny_bundle().id != ""
         assert verdict["source"] == "replay"
         assert verdict["anchor"] in {a.name for a in tiny_bundle().manifest.anchors}
