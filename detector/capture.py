@@ -16,10 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .message import MAX_TIME_MS
-from .window import LARGEST, WindowError, WindowSpec, check_name
+from .window import LARGEST, WindowError, WindowSpec, check_name, is_count
 
 SHIPPED = Path(__file__).parent.parent / "training" / "captures"  # the capture of `make demo`
-DIRECTIONS = (("fwd_", "rev_"), ("in_", "out_"), ("rx_", "tx_"))  # how features name the two
 TEXTS = ("link", "label", "kind")
 SPREAD = 100_000  # steps that a link's rows may always cover, however few they are
 NOT_FEATURES = ("t_ms", *TEXTS)
@@ -245,11 +244,6 @@ def _merge(values: pd.DataFrame, place: NDArray[np.int64], fine: bool) -> pd.Dat
     how = {name: "sum" if is_count(name) else _mean_or_max(name) for name in values.columns}
     sums = groups.agg(how)
     return sums.where(groups.count() > 0)
-
-
-def is_count(name: str) -> bool:
-    """Whether a feature is a counter, which adds up, and not a mean or maximum, which doesn't."""
-    return not name.endswith(("_ms", "_per_second", "_ratio", "_max"))
 
 
 def _mean_or_max(name: str) -> str:

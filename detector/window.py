@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 LINK_BYTES = 200  # a link's name goes into metric labels, Kafka keys and log lines
 LARGEST = 1e30  # far above any counter; sums of larger ones would leave float32
+DIRECTIONS = (("fwd_", "rev_"), ("in_", "out_"), ("rx_", "tx_"))  # how features name the two
 
 
 class WindowError(ValueError):
@@ -78,6 +79,15 @@ class Window(msgspec.Struct, frozen=True, eq=False):
     start_ms: int  # Unix time of the start of the first step, milliseconds
     end_ms: int  # Unix time of the end of the last step, milliseconds
     values: NDArray[np.float32]  # (steps, features) in the spec's order; NaN = not observed
+
+
+def is_count(name: str) -> bool:
+    """Whether a feature is a counter, which adds up, and not a mean or maximum, which doesn't.
+
+    >>> is_count("fwd_packets"), is_count("rev_response_ms")
+    (True, False)
+    """
+    return not name.endswith(("_ms", "_per_second", "_ratio", "_max"))
 
 
 def check_name(what: str, name: str) -> None:

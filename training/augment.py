@@ -32,7 +32,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.capture import DIRECTIONS, LinkCapture, is_count
+from detector.capture import LinkCapture
+from detector.window import DIRECTIONS, is_count
 
 SIGN = "+"  # joins the places in the name of a superposed link
 THINNEST = 1 / 30  # share of the events that the strongest thinning keeps

@@ -14,9 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.capture import DIRECTIONS
 from detector.inputs import Inputs, InputSpec, Level, Mask, Ratio, Swap
-from detector.window import WindowSpec
+from detector.window import DIRECTIONS, WindowSpec
 
 from .augment import pairs
 

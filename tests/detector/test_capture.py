@@ -10,12 +10,12 @@ from detector.capture import (
     LinkCapture,
     features_of,
     files_of,
-    is_count,
     links_of,
     read_links,
     read_table,
     usual_step_ms,
 )
+from detector.window import is_count
 from tests.fakes import FEATURES, NOON_MS, make_capture, make_spec
 
 SPEC = make_spec(features=("requests",), optional=())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.capture import is_count
+from detector.window import is_count
 from tests.training.captures import START_MS, make_link
 from training.augment import (
     LONGEST,

@@ -6,9 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from detector.capture import DIRECTIONS
 from detector.inputs import Inputs, InputSpec, Level, Mask, Ratio, Swap
-from detector.window import WindowSpec
+from detector.window import DIRECTIONS, WindowSpec
 from training.recipe import FORMS, input_spec, scaled
 from training.settings import Settings
 
