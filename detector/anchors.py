@@ -15,6 +15,17 @@ class Nearest:
     label: NDArray[np.intp]  # (batch,), which label is the nearest
     anchor: NDArray[np.intp]  # (batch,), which anchor is the nearest
     margin: NDArray[np.float32]  # (batch,), the runner-up label's distance less the nearest's
+    shares: NDArray[np.float32]  # (batch, labels), distances over the sum of the two smallest
+
+    def part(self, which: slice) -> "Nearest":
+        """Give the same of some of the windows."""
+        return Nearest(
+            self.distances[which],
+            self.label[which],
+            self.anchor[which],
+            self.margin[which],
+            self.shares[which],
+        )
 
 
 class AnchorSet:
@@ -41,12 +52,14 @@ class AnchorSet:
         """Compare a batch with all anchors at once: (batch, embedding)."""
         distances = self._distances(embeddings)
         by_label = np.minimum.reduceat(distances, self._first, axis=1)
-        label = by_label.argmin(axis=1)
+        best, second = _two_smallest(by_label)
+        both = np.maximum(best + second, np.finfo(np.float32).tiny)
         return Nearest(
             distances=by_label,
-            label=label,
+            label=by_label.argmin(axis=1),
             anchor=self._order[distances.argmin(axis=1)],
-            margin=_margin(by_label),
+            margin=second - best,
+            shares=by_label / both[:, None],
         )
 
     def _distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,9 +74,11 @@ class AnchorSet:
         return distances
 
 
-def _margin(by_label: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much nearer the best label is than the runner-up; 0 where there is only one label."""
+def _two_smallest(
+    by_label: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give the distances to the best label and to the runner-up; one label is both: (batch,)."""
     if by_label.shape[1] < 2:
-        return np.zeros(len(by_label), np.float32)
+        return by_label[:, 0], by_label[:, 0]
     two = np.partition(by_label, 1, axis=1)
-    return two[:, 1] - two[:, 0]
+    return two[:, 0], two[:, 1]

@@ -11,18 +11,35 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from . import __version__
 from .anchors import AnchorSet
 from .batch import Batcher
+from .board import StatusBoard
 from .bundle import Bundle, load
 from .config import ConfigError, Settings
 from .encoder import Encoder, open_encoder
 from .metrics import CONTENT_TYPE, Metrics
+from .oncall.attention import Attention
+from .oncall.canary import Canaries
+from .oncall.duty import Duty
+from .oncall.explainer import Explainer
+from .oncall.gather import Gather
+from .oncall.groups import Groups
+from .oncall.outbox import Outbox
+from .oncall.peers import Peers
+from .oncall.record import NoStates, States
+from .oncall.roster import Roster
+from .oncall.silence import Silence
+from .oncall.standing import Standing
+from .oncall.tally import Tally
+from .oncall.usual import Usual
 from .service import Service
 from .sinks import Sink
 from .source import Source
-from .state import Steady
+from .state import NORMAL, Steady
+from .status import Status
 from .verdict import Judge
 from .web import Page, WebServer
 
@@ -92,7 +109,16 @@ def _capture_source(context: Context) -> Source:
 def _kafka_sink(context: Context) -> Sink:
     from .kafka_sink import KafkaSink
 
-    return KafkaSink(context.settings.kafka, context.stopping, context.metrics.beat)
+    settings = context.settings
+    return KafkaSink(
+        settings.kafka, settings.events.dialect, context.stopping, context.metrics.beat
+    )
+
+
+def _kafka_states(context: Context) -> States:
+    from .kafka_states import KafkaStates
+
+    return KafkaStates(context.settings.kafka, context.stopping, context.metrics.beat)
 
 
 def _terminal_sink(context: Context) -> Sink:
@@ -111,6 +137,10 @@ def _terminal_sink(context: Context) -> Sink:
 SOURCES: dict[str, Callable[[Context], Source]] = {
     "kafka": _kafka_source,
     "captures": _capture_source,
+}
+STATES: dict[str, Callable[[Context], States]] = {  # by source
+    "kafka": _kafka_states,
+    "captures": lambda _context: NoStates(),
 }
 SINKS: dict[str, Callable[[Context], Sink]] = {
     "kafka": _kafka_sink,
@@ -133,17 +163,36 @@ def open_model(settings: Settings) -> Model:
         raise ConfigError(f"[engine] name = {engine.name!r} can't run here: {error}") from error
 
 
-def open_web(settings: Settings, metrics: Metrics) -> WebServer:
+def open_web(settings: Settings, metrics: Metrics, board: StatusBoard) -> WebServer:
     """Listen where the settings say; nothing is answered before `start`.
 
     Raises:
         WebError: if the address can't be listened on.
     """
-    return WebServer(settings.http.host, settings.http.port, _pages(metrics, settings))
+    http, pages = settings.http, _pages(metrics, settings)
+    return WebServer(http.host, http.port, pages, {"/status": board.page})
+
+
+def open_board(model: Model) -> StatusBoard:
+    """Make the board, with a first word of a daemon that has just started."""
+    facts = model.facts
+    return StatusBoard(
+        Status(
+            version=facts["version"],
+            bundle=facts["bundle"],
+            engine=facts["engine"],
+            now_ms=round(time.time() * 1000),
+        )
+    )
 
 
 def assemble(
-    settings: Settings, model: Model, metrics: Metrics, stopping: threading.Event, url: str
+    settings: Settings,
+    model: Model,
+    metrics: Metrics,
+    stopping: threading.Event,
+    url: str,
+    board: StatusBoard | None = None,
 ) -> Service:
     """Put source, batching, judging and sinks round a model.
 
@@ -151,7 +200,6 @@ def assemble(
         ConfigError: if the captures to be replayed can't be used.
     """
     bundle = model.bundle
-    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
     context = Context(settings, bundle, metrics, stopping, url)
     source = SOURCES[settings.source](context)
     batches = Batcher(
@@ -160,19 +208,74 @@ def assemble(
         windows=settings.batch.windows,
         wait_seconds=settings.batch.wait_seconds,
     )
-    state = settings.state
-    steady = Steady(state.agree, state.of, state.restart_seconds)
+    duty = open_duty(settings, model, STATES[settings.source](context))
+    budget = duty.strangeness.budget_a_week if duty.strangeness else None
     return Service(
         source=source,
         batches=batches,
+        duty=duty,
+        sinks=[SINKS[name](context) for name in settings.sinks],
+        metrics=metrics,
+        standing=Standing(facts=model.facts, roster=duty.roster, tally=Tally(budget)),
+        board=board,
+        stopping=stopping,
+    )
+
+
+def open_duty(settings: Settings, model: Model, states: States) -> Duty:
+    """Put together what judges over time."""
+    bundle, spec = model.bundle, model.bundle.manifest.window
+    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
+    steady = Steady(anchors.labels, settings.state)
+    unknown, canary = settings.unknown, settings.canary
+    budget = unknown.false_alarms_a_link_week
+    canaries = None
+    if bundle.canaries and canary.every_seconds:
+        canaries = Canaries(
+            bundle.canaries.differences(spec),
+            spec,
+            Steady(anchors.labels, settings.state),
+            every_seconds=canary.every_seconds,
+            most=canary.at_once,
+        )
+    return Duty(
+        spec=spec,
         encoder=model.encoder,
         anchors=anchors,
         judge=Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id),
-        sinks=[SINKS[name](context) for name in settings.sinks],
-        metrics=metrics,
+        roster=_roster(settings, steady, states, len(spec.features)),
         head=bundle.head,
-        forget_seconds=state.forget_seconds,
-        stopping=stopping,
+        strangeness=bundle.strangeness(budget) if unknown.enabled else None,
+        explainer=_explainer(settings, model),
+        canaries=canaries,
+    )
+
+
+def _roster(settings: Settings, steady: Steady, states: States, features: int) -> Roster:
+    events = settings.events
+    groups = Groups(events.group)
+    gather = Gather(groups, seconds=events.gather_seconds, links=events.gather_links)
+    return Roster(
+        steady=steady,
+        silence=Silence(settings.silence, groups),
+        attention=Attention(settings.silence.contact_seconds),
+        outbox=Outbox(gather),
+        states=states,
+        peers=Peers(uuid4().hex[:12], states),
+        usual=Usual(features),
+    )
+
+
+def _explainer(settings: Settings, model: Model) -> Explainer | None:
+    bundle = model.bundle
+    is_normal = [label == NORMAL for label in bundle.labels]
+    if not settings.reasons.seconds or not any(is_normal):
+        return None
+    return Explainer(
+        spec=bundle.manifest.window,
+        embed=model.encoder.embed,
+        normal=bundle.anchor_windows[is_normal],
+        seconds=settings.reasons.seconds,
     )
 
 

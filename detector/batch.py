@@ -5,11 +5,11 @@ done when it has enough windows, or when its first record has waited long enough
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from .message import Rejected, decode
-from .source import Message, Source
+from .source import Message, Place, Source
 from .window import Window, WindowSpec
 
 
@@ -27,6 +27,7 @@ class Share:
 
     key: bytes | None  # of the record
     windows: int
+    place: Place = ("", 0)  # where the record lay
 
 
 @dataclass(slots=True)
@@ -37,6 +38,17 @@ class Batch:
     windows: list[Window] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)  # in the order of the windows
     dead_letters: list[DeadLetter] = field(default_factory=list)
+
+    def without(self, places: Collection[Place]) -> "Batch":
+        """Leave out the windows of partitions that went to another daemon: they come there."""
+        kept = Batch(self.messages, dead_letters=self.dead_letters)
+        windows = iter(self.windows)
+        for share in self.shares:
+            mine = [next(windows) for _ in range(share.windows)]
+            if share.place not in places:
+                kept.windows += mine
+                kept.shares.append(share)
+        return kept
 
 
 class Batcher:
@@ -82,7 +94,8 @@ class Batcher:
             windows, rejected = self._decode(message)
             if windows:
                 batch.windows += windows
-                batch.shares.append(Share(message.key, len(windows)))
+                place = message.topic, message.partition
+                batch.shares.append(Share(message.key, len(windows), place))
             batch.dead_letters += [DeadLetter(message, each) for each in rejected]
 
     def _decode(self, message: Message) -> tuple[list[Window], list[Rejected]]:

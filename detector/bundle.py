@@ -4,7 +4,13 @@
     weights.safetensors  the encoder's weights, by the architecture's names
     anchors.safetensors  `windows` (anchors, steps, features) and their `embeddings`
     golden.safetensors   windows and embeddings that every engine must reproduce at load
-    head.safetensors     may be absent: the layer that gives a second opinion
+
+May be absent, each described by the manifest's field of the same name (`parts`):
+
+    head.safetensors     the layer that gives a second opinion
+    known.safetensors    embeddings of known windows, `points` (points, embedding)
+    canaries.safetensors what recorded faults did to links: `before` (canaries, features) and
+                         `after` (canaries, steps, features)
 
 Nothing in it is code, and nothing is pickled. Its id is the hash of its manifest, which holds
 the hashes of all other files: same captures, same seed, same id.
@@ -17,6 +23,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,12 +34,14 @@ from safetensors import numpy as tensors
 from .architecture import Architecture
 from .head import Head
 from .inputs import Inputs, InputSpec
+from .oncall.difference import Canary, Recorded
+from .oncall.strangeness import Calibration, Known, Strangeness
+from .parts import PARTS, arrays_of, check_parts, files_of, read_parts
 from .window import WindowSpec
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 FILES = ("weights.safetensors", "anchors.safetensors", "golden.safetensors")
-HEAD = "head.safetensors"
 MANIFEST_BYTES = 4 * 2**20
 FILE_BYTES = 512 * 2**20  # a bundle of this version is below 1 MB; this keeps memory bounded
 
@@ -83,6 +92,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     training: Training
     files: dict[str, File] = {}
     head: tuple[str, ...] = ()  # the labels of the second opinion, in the order of its outputs
+    canaries: tuple[Canary, ...] = ()  # the recorded faults, in the order of their arrays
+    known: Calibration | None = None  # from when on a window is unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +107,8 @@ class Bundle:
     golden_windows: NDArray[np.float32]  # (golden, steps, features)
     golden_embeddings: NDArray[np.float32]  # (golden, embedding)
     head: Head | None = None  # the second opinion
+    canaries: Recorded | None = None  # faults to test the daemon with
+    known: Known | None = None  # what is not near to it is unknown
     id: str = ""  # the first 12 hexadecimal digits of the manifest's hash; "" until saved
 
     def __post_init__(self) -> None:
@@ -105,6 +118,17 @@ class Bundle:
     def labels(self) -> tuple[str, ...]:
         """Each anchor's label, in the order of the anchors."""
         return tuple(anchor.label for anchor in self.manifest.anchors)
+
+    def strangeness(self, false_alarms_a_link_week: float) -> Strangeness | None:
+        """Give what tells unknown windows at a budget of false alarms; None: it was not learnt."""
+        if self.known is None:
+            return None
+        return Strangeness(self.known, self.manifest.labels, false_alarms_a_link_week)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What it might lack, by name; None where it does."""
+        return {name: getattr(self, name) for name in PARTS}
 
 
 def load(path: Path) -> Bundle:
@@ -133,8 +157,8 @@ def load(path: Path) -> Bundle:
             anchor_embeddings=arrays["anchors.safetensors"]["embeddings"],
             golden_windows=arrays["golden.safetensors"]["windows"],
             golden_embeddings=arrays["golden.safetensors"]["embeddings"],
-            head=_head(manifest, arrays),
             id=_id(text),
+            **read_parts(manifest, arrays),
         )
     except KeyError as error:
         raise BundleError(f"bundle {path}: an array is missing: {error}") from error
@@ -162,8 +186,7 @@ def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
             {"windows": bundle.golden_windows, "embeddings": bundle.golden_embeddings}
         ),
     }
-    if bundle.head:
-        contents[HEAD] = tensors.save({"kernel": bundle.head.kernel, "bias": bundle.head.bias})
+    contents |= {name: tensors.save(arrays) for name, arrays in arrays_of(bundle.parts).items()}
     files = {
         name: File(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
     }
@@ -214,16 +237,10 @@ def _manifest(path: Path, text: bytes) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BundleError(f"bundle {path}: {MANIFEST}: {error}") from error
-    expected = {*FILES, HEAD} if manifest.head else {*FILES}
+    expected = {*FILES, *files_of(manifest)}
     if set(manifest.files) != expected:
         raise BundleError(f"bundle {path}: {MANIFEST} does not list {', '.join(sorted(expected))}")
     return manifest
-
-
-def _head(manifest: Manifest, arrays: dict[str, dict[str, NDArray[np.float32]]]) -> Head | None:
-    if not manifest.head:
-        return None
-    return Head(manifest.head, arrays[HEAD]["kernel"], arrays[HEAD]["bias"])
 
 
 def _id(manifest: bytes) -> str:
@@ -236,7 +253,7 @@ def _check(bundle: Bundle) -> None:
         raise BundleError("the architecture and the inputs don't fit together")
     try:
         manifest.architecture.check(bundle.weights)
-        _check_head(bundle)
+        check_parts(manifest, bundle.parts)
         Inputs(manifest.inputs, manifest.window)  # each counter that it needs is in the window
     except ValueError as error:
         raise BundleError(str(error)) from error
@@ -256,10 +273,3 @@ def _check(bundle: Bundle) -> None:
         # A window may have NaN for what was not observed; nothing may be infinite.
         if np.isinf(windows).any() or not np.isfinite(points).all():
             raise BundleError(f"the {what} windows or embeddings are not finite")
-
-
-def _check_head(bundle: Bundle) -> None:
-    if (bundle.head.labels if bundle.head else ()) != bundle.manifest.head:
-        raise BundleError("the manifest and the head name different labels")
-    if bundle.head:
-        bundle.head.check(bundle.manifest.architecture.embedding)

@@ -45,7 +45,7 @@ def main(config: Path | None, check: bool) -> None:
 
 def run(settings: Settings, *, check: bool = False) -> int:
     """Build the service that *settings* describe and run it to its end; give the exit code."""
-    from .assembly import assemble, open_model, open_web
+    from .assembly import assemble, open_board, open_model, open_web
     from .bundle import BundleError
     from .metrics import Metrics
     from .web import WebError
@@ -61,9 +61,10 @@ def run(settings: Settings, *, check: bool = False) -> int:
             return 0
         metrics = Metrics(model.bundle.manifest.labels, settings.http.max_links)
         metrics.started(model.facts)
-        web = open_web(settings, metrics)
+        board = open_board(model)
+        web = open_web(settings, metrics, board)
         with closing(web):
-            service = assemble(settings, model, metrics, stopping, web.url)
+            service = assemble(settings, model, metrics, stopping, web.url, board)
             web.start()
             took = round(time.monotonic() - begun, 2)
             log.info("started", extra=model.facts | {"url": web.url, "seconds": took})

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .oncall.groups import Groups
+
 PREFIX = "ANCHORWATCH__"  # two underscores: Kubernetes sets ANCHORWATCH_PORT beside a Service
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -38,6 +40,9 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     verdicts_a_message: Literal["one", "many"] = "one"
     events: str = "anchorwatch.events"  # topic written, one message a change of state
     dead_letters: str = "anchorwatch.dead-letters"  # topic written, what could not be used
+    # Topics by which daemons know what was before a restart, and what others of the group hear.
+    states: str = "anchorwatch.states"  # compacted; made if it isn't there
+    sightings: str = "anchorwatch.sightings"  # kept for minutes; made if it isn't there
     session_seconds: Timeout = 45.0  # then a lost daemon's links move
     delivery_seconds: Timeout = 30.0  # then a delivery is tried anew
 
@@ -59,12 +64,61 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a link's state changes: *agree* of its last *of* windows must say so."""
+    """When a link's state changes: once enough evidence for another label has come together.
 
-    agree: Positive = 3
-    of: Positive = 5
+    What each does to false alarms and to the seconds until a fault is noticed: docs/judging.md.
+    """
+
+    evidence: Above0 = 1.0  # more: later and surer; a clear fault gives a third of it a second
+    doubt: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.1  # more: what is vague never counts
+    hold_seconds: Seconds = 3.0  # a state lasts at least as long
+    recovery_seconds: Seconds = 35.0  # so long after a fault, what was held back comes at once
+    recovery_evidence: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.0  # times, until then
+    flap_changes: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 10  # so many changes of state ...
+    flap_seconds: Above0 = 300.0  # ... within as long: the link is flapping,
+    flap_calm_seconds: Seconds = 60.0  # and normal again only after as long without any fault
     restart_seconds: Seconds = 60.0  # a step back in a link's time by more is a clock set back
-    forget_seconds: Above0 = 3600.0  # a link of which nothing came for as long is dropped
+
+
+class Unknown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How strange a window has to be to be called unknown."""
+
+    enabled: bool = True
+    false_alarms_a_link_week: Above0 = 1.0  # that a link which is well may be called unknown
+
+
+class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When nothing coming of a link, or of a whole exporter, means something."""
+
+    enabled: bool = True
+    missed_windows: Above0 = 5.0  # of a link, at its usual pace, before it is silent
+    least_seconds: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 10.0  # and at least as long
+    idle_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05  # of its busiest hour's traffic:
+    # a link that has less when it falls silent, and usually has less at this hour, is excused.
+    contact_seconds: Above0 = 15.0  # without a sign of the broker no silence gets any longer
+    retire_seconds: Above0 = 86_400.0  # a link of which nothing came for as long has left
+
+
+class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How changes of state are told to others."""
+
+    dialect: Literal["plain", "cloudevents", "onap"] = "plain"
+    gather_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 3.0  # 0: don't wait for others
+    gather_links: Annotated[int, msgspec.Meta(ge=2)] = 5  # so many that change alike: one event
+    group: str = ""  # regular expression that finds a link's group in its name; "" = its exporter
+
+
+class Reasons(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why a link's state changed, in the counters' own units."""
+
+    seconds: Seconds = 0.1  # of work on them in a batch, at most; 0 = none are given
+
+
+class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The live self-test: copies of live windows with a fault put in, judged apart."""
+
+    every_seconds: Seconds = 10.0  # from one planted fault to the next; 0 = none
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8  # at most
 
 
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,6 +155,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     captures: Captures = Captures()
     batch: Batch = Batch()
     state: State = State()
+    unknown: Unknown = Unknown()
+    silence: Silence = Silence()
+    events: Events = Events()
+    reasons: Reasons = Reasons()
+    canary: Canary = Canary()
     engine: Engine = Engine()
     http: Http = Http()
     log: Log = Log()
@@ -135,11 +194,10 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
 
 def _agree(settings: Settings) -> None:
     """Refuse settings that can't hold together."""
-    state = settings.state
-    if not state.of < 2 * state.agree <= 2 * state.of:
-        raise ConfigError(
-            f"[state] agree = {state.agree} of = {state.of}: agree must be more than half of `of`"
-        )
+    try:
+        Groups(settings.events.group)
+    except ValueError as error:
+        raise ConfigError(f"[events] {error}") from error
     if not settings.sinks:
         raise ConfigError("sinks: name at least one of kafka, terminal")
 

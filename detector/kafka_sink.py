@@ -16,6 +16,8 @@ from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from .batch import DeadLetter
 from .config import Kafka
+from .events import DIALECTS, TOLD, Event
+from .oncall.record import LinkRecord
 from .sinks import Outcome, SinkUnavailableError
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,9 @@ class _Record:
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None  # None: whatever was kept under the key is no more
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None  # None: where the key belongs
 
 
 class _Remembering(DefaultPartitioner):  # type: ignore[misc]
@@ -65,9 +68,14 @@ class KafkaSink:
     """Delivers verdicts, events and dead letters, and waits for every acknowledgement."""
 
     def __init__(
-        self, settings: Kafka, stopping: threading.Event, beat: Callable[[], None]
+        self,
+        settings: Kafka,
+        dialect: str,
+        stopping: threading.Event,
+        beat: Callable[[], None],
     ) -> None:
         self._settings, self._stopping = settings, stopping
+        self._dialect = DIALECTS[dialect]
         self._beat = beat  # called while waiting: a broker that is away is not a hang
         self._producer: Any = None
         self._encode = msgspec.json.Encoder().encode
@@ -78,12 +86,17 @@ class KafkaSink:
         Raises:
             SinkUnavailableError: if told to stop while it is away.
         """
-        left = list(self._records(outcome))
-        while left:
-            self._beat()
-            left = self._deliver(left)
-            if left and self._stopping.is_set():
-                raise SinkUnavailableError(f"{len(left)} records are not acknowledged")
+        for stage in (
+            [*self._records(outcome), *map(self._kept, outcome.before)],
+            [self._told(event) for event in outcome.events],
+            [self._kept(record) for record in outcome.after],
+        ):
+            left: list[_Record] = stage
+            while left:
+                self._beat()
+                left = self._deliver(left)
+                if left and self._stopping.is_set():
+                    raise SinkUnavailableError(f"{len(left)} records are not acknowledged")
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -98,10 +111,21 @@ class KafkaSink:
                 yield _Record(topics.verdicts, verdict.link.encode(), self._encode(verdict))
         else:
             yield from self._answers(outcome)
-        for event in outcome.events:
-            yield _Record(topics.events, event.link.encode(), self._encode(event))
         for letter in outcome.dead_letters:
             yield _dead_letter(topics.dead_letters, letter)
+
+    def _told(self, event: Event) -> _Record:
+        """Make a record of an event, in the dialect that was asked for."""
+        value, headers = self._dialect(event)
+        told = (TOLD, ",".join(event.told).encode())
+        key = event.link or event.group or event.source
+        return _Record(self._settings.events, key.encode(), value, (*headers, told))
+
+    def _kept(self, record: LinkRecord) -> _Record:
+        """Make a record of what is kept of a link, on the partition of its windows."""
+        is_gone = record.is_gone and not record.waiting
+        value = None if is_gone else self._encode(record)
+        return _Record(self._settings.states, record.key, value, partition=record.partition)
 
     def _answers(self, outcome: Outcome) -> Iterable[_Record]:
         """Answer each record with the verdicts of its windows: one as it is, more as lists."""
@@ -119,9 +143,10 @@ class KafkaSink:
         futures: list[Any] = []
         try:
             for record in records:
+                partition = self._partition(record)
                 headers = list(record.headers)
                 futures.append(
-                    self._producer.send(record.topic, record.value, record.key, headers)
+                    self._producer.send(record.topic, record.value, record.key, headers, partition)
                 )
             # All of the batch is there: nothing is won by lingering for more.
             with suppress(KafkaTimeoutError):
@@ -137,6 +162,12 @@ class KafkaSink:
         acked = [future.is_done and future.succeeded() for future in futures]
         acked += [False] * (len(records) - len(futures))
         return [record for record, is_acked in zip(records, acked, strict=True) if not is_acked]
+
+    def _partition(self, record: _Record) -> int | None:
+        """Give the partition that a record is meant for, on a topic that may have fewer."""
+        if record.partition is None:
+            return None
+        return record.partition % (len(self._producer.partitions_for(record.topic)) or 1)
 
     def _wait(self, futures: Sequence[Any]) -> str:
         """Wait for all acknowledgements; what is said is the first failure."""

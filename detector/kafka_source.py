@@ -7,7 +7,7 @@ the vitals tell, and nothing is lost.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -16,13 +16,14 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
-from .source import Message, Vitals
+from .source import Message, Move, Place, Vitals
 
 log = logging.getLogger(__name__)
 
 CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
 COMMIT_MS = 3000
 CLOSE_MS = 2000
+ASK_MS = 1500  # for how much there is to read; without an answer nothing is concluded
 PAUSE_SECONDS = 0.2  # before asking again when the broker gave an error for an answer
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
 
@@ -37,6 +38,7 @@ class KafkaSource:
         self._listener = _Listener(self.vitals)
         self._given: dict[TopicPartition, int] = {}  # the offset after what poll gave out
         self._open: set[TopicPartition] = set()  # of these, what is not yet committed
+        self._goals: dict[tuple[str, Place], int] = {}  # asker and place to what is to be read
         self._looked = 0.0  # when the vitals were last taken, monotonic seconds
 
     def poll(self, seconds: float, most: int) -> Sequence[Message]:
@@ -76,12 +78,41 @@ class KafkaSource:
         else:
             self._open.clear()
 
+    def reached(self, places: Collection[Place], asker: str) -> Collection[Place]:
+        """Ask the partitions' own leaders how much they have; no answer is no.
+
+        That a heartbeat was answered says nothing of the broker that a partition lies on.
+        """
+        if self._consumer is None:
+            return ()
+        mine = self._consumer.assignment()
+        wanted = [TopicPartition(*place) for place in places if TopicPartition(*place) in mine]
+        fresh = [place for place in wanted if (asker, tuple(place)) not in self._goals]
+        try:
+            ends = self._consumer.end_offsets(fresh, timeout_ms=ASK_MS) if fresh else {}
+            for place, end in ends.items():
+                self._goals[asker, tuple(place)] = end
+            read = [place for place in wanted if self._is_read(asker, place)]
+        except KafkaError as error:
+            log.warning("nobody says what there is to read", extra={"why": repr(error)})
+            return ()
+        for place in read:
+            del self._goals[asker, tuple(place)]
+        return [tuple(place) for place in read]
+
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
         if self._consumer is not None:
             self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
             self._consumer = None
         self.vitals.is_assigned = False
+
+    def _is_read(self, asker: str, place: TopicPartition) -> bool:
+        goal = self._goals.get((asker, tuple(place)))
+        if goal is None:
+            return False
+        position = self._consumer.position(place, timeout_ms=ASK_MS)
+        return position is not None and position >= goal
 
     def _connect(self, seconds: float) -> bool:
         settings = self._settings
@@ -140,6 +171,8 @@ class KafkaSource:
             place = self._listener.lost.pop()
             self._given.pop(place, None)
             self._open.discard(place)
+            for goal in [goal for goal in self._goals if goal[1] == tuple(place)]:
+                del self._goals[goal]
 
     def _look(self, *, heard: bool) -> None:
         """Take the vitals, at most once a second once there is something to read."""
@@ -172,10 +205,14 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self._vitals = vitals
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        revoked = list(revoked)
         self.lost.update(revoked)
+        self._vitals.moves += [Move(tuple(place), is_gained=False) for place in revoked]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        assigned = list(assigned)
         self._vitals.rebalances += 1
+        self._vitals.moves += [Move(tuple(place), is_gained=True) for place in assigned]
         log.info("partitions assigned", extra={"new": sorted(p.partition for p in assigned)})
 
 

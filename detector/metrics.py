@@ -19,15 +19,19 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from .events import TELEMETRY_LOST
 from .message import REASONS
+from .oncall.duty import Judged
 from .sinks import Outcome
 from .source import Vitals
-from .state import LinkState
+from .state import NORMAL, SILENT, UNKNOWN, LinkState
+from .status import LOST, Status, UnknownStatus
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+NOTICED = ("appeared", "silent", "retired", "lost", "back")
 BATCH_WINDOWS = (1, 4, 16, 64, 256, 1024, 4096)
 EMBED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -42,8 +46,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._link_states = _LinkStates(labels, max_links)
-        self.registry.register(self._link_states)
+        self._standing = _Standing(labels, max_links)
+        self.registry.register(self._standing)
         self.progress_time = time.time()  # Unix time, seconds
         self.is_ready = False
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
@@ -77,14 +81,28 @@ class Metrics:
         )
         self._events = Counter(
             "anchorwatch_events_total",
-            "Changes of a link's state, by the new state.",
-            ["state"],
+            "Faults that began (onset) or ended (abated) and were told, by the fault; "
+            "one for each link that an event is about.",
+            ["type", "state"],
             registry=registry,
         )
-        for label in labels:
+        self._unexplained = Counter(
+            "anchorwatch_reasons_skipped_total",
+            "Changes to a fault for whose reason in the counters' own units there was no time.",
+            registry=registry,
+        )
+        self._canaries = Counter(
+            "anchorwatch_canaries_total",
+            "Faults planted in copies of live windows, by what became of them.",
+            ["label", "outcome"],
+            registry=registry,
+        )
+        for label in (*labels, UNKNOWN):
             # So that all are 0 from the start, not absent.
             self._windows.labels(label)
-            self._events.labels(label)
+        for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
+            for kind in ("onset", "abated") if state != NORMAL else ():
+                self._events.labels(kind, state)
         for reason in (*REASONS, "unreadable"):
             self._rejected.labels(reason)
         self._batch = Histogram(
@@ -93,7 +111,7 @@ class Metrics:
             buckets=BATCH_WINDOWS,
             registry=registry,
         )
-        self.embed_seconds = Histogram(
+        self._embed = Histogram(
             "anchorwatch_embed_seconds",
             "Time to embed a batch, seconds.",
             buckets=EMBED_SECONDS,
@@ -144,14 +162,18 @@ class Metrics:
         """Say which bundle is in use."""
         self._bundle.info(dict(facts))
 
-    def observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: Outcome, judged: Judged) -> None:
         """Count what came of a batch, once every sink has it."""
         for letter in outcome.dead_letters:
             self._rejected.labels(letter.rejected.reason).inc()
         for event in outcome.events:
-            self._events.labels(event.state).inc()
+            self._events.labels(event.type, event.fault).inc(len(event.links) or 1)
+        for canary in judged.canaries:
+            self._canaries.labels(canary.label, canary.outcome).inc()
+        self._unexplained.inc(judged.unexplained)
         if not outcome.verdicts:
             return
+        self._embed.observe(judged.embed_seconds)
         self._batch.observe(len(outcome.verdicts))
         now_ms = time.time() * 1000
         counts: dict[str, int] = {}
@@ -186,43 +208,120 @@ class Metrics:
         self.progress_time = time.time()
         self._progress.set(self.progress_time)
 
-    def links(self, links: Mapping[str, LinkState]) -> None:
-        """Export the links as they are now."""
-        self._link_states.links = dict(links)
+    def links(
+        self, links: Mapping[str, LinkState], status: Status, noticed: Mapping[str, int]
+    ) -> None:
+        """Export links, exporters, canaries and the rate of unknowns as they are now."""
+        self._standing.links, self._standing.status = links, status
+        self._standing.noticed = dict(noticed)
 
     def text(self) -> bytes:
         """Give all metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
-class _LinkStates:
-    """One series a link with its state as a label, and how many links are in each state."""
+class _Standing:
+    """How everything stands, made anew for each scrape, so that no series outlives its link."""
 
     def __init__(self, labels: Sequence[str], max_links: int) -> None:
         self.links: Mapping[str, LinkState] = {}
+        self.status: Status | None = None
+        self.noticed: Mapping[str, int] = {}
         self._labels, self._max_links = tuple(labels), max_links
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Make the families anew for each scrape, so that no series outlives its link."""
+    def collect(self) -> Iterable[Metric]:
+        """Make the families."""
         links = self.links
-        counts = dict.fromkeys((*self._labels, "unsettled"), 0)
-        states = GaugeMetricFamily(
-            "anchorwatch_link_state",
+        counts = dict.fromkeys((*self._labels, UNKNOWN, SILENT, "unsettled"), 0)
+        states = _gauge(
+            "link_state",
             "1 for each link in the state that it is in now.",
-            labels=["link", "source", "state"],
+            "link",
+            "source",
+            "state",
         )
         for listed, (name, link) in enumerate(links.items()):
             state = link.label or "unsettled"
-            counts[state] += 1
+            counts[state] = counts.get(state, 0) + 1
             if listed < self._max_links:
                 states.add_metric([name, link.source, state], 1)
-        by_state = GaugeMetricFamily("anchorwatch_links", "Links in each state.", labels=["state"])
+        by_state = _gauge("links", "Links in each state.", "state")
         for state, count in counts.items():
             by_state.add_metric([state], count)
+        unlisted = max(0, len(links) - self._max_links)
         yield states
         yield by_state
-        yield GaugeMetricFamily(
-            "anchorwatch_links_unlisted",
+        yield _gauge(
+            "links_unlisted",
             "Links that are judged but have no series of their own, for want of room.",
-            value=max(0, len(links) - self._max_links),
+            value=unlisted,
         )
+        noticed = CounterMetricFamily(
+            "anchorwatch_noticed",
+            "Links that appeared, fell silent, retired; exporters that were lost or came back.",
+            labels=["what"],
+        )
+        for what in NOTICED:
+            noticed.add_metric([what], self.noticed.get(what, 0))
+        yield noticed
+        if self.status:
+            yield from self._of_status(self.status)
+
+    def _of_status(self, status: Status) -> Iterable[Metric]:
+        yield _gauge(
+            "links_flapping", "Links whose state changes too often.", value=status.flapping
+        )
+        exporters = _gauge("exporters", "Exporters, by whether anything comes of them.", "state")
+        exporters.add_metric(["reporting"], status.sources_known - status.sources_lost)
+        exporters.add_metric(["lost"], status.sources_lost)
+        yield exporters
+        lost = _gauge("exporter_lost", "1 for each exporter of which nothing comes.", "source")
+        for source in status.sources:
+            if source.state == LOST:
+                lost.add_metric([source.name], 1)
+        yield lost
+        recall = _gauge(
+            "canary_recall", "Share of the last 20 planted faults that were found.", "label"
+        )
+        delay = _gauge(
+            "canary_delay_seconds", "Median time until planted faults were found.", "label"
+        )
+        for label, canary in status.canary.items():
+            if canary.recall is not None:
+                recall.add_metric([label], canary.recall)
+            if canary.delay_seconds is not None:
+                delay.add_metric([label], canary.delay_seconds)
+        yield recall
+        yield delay
+        yield from _of_unknown(status.unknown)
+
+
+def _of_unknown(unknown: UnknownStatus) -> Iterable[Metric]:
+    if unknown.budget_link_week is None:
+        return
+    yield _gauge(
+        "unknown_budget_per_link_week",
+        "Times that a link which is well may be called unknown in a week, as the settings say.",
+        value=unknown.budget_link_week,
+    )
+    if unknown.rate_link_week is None:
+        return
+    rate = _gauge(
+        "unknown_per_link_week",
+        "Times that a link was called unknown, for each week that one was watched since the "
+        "start; low and high are where that rate lies, each with 95 % confidence.",
+        "bound",
+    )
+    for bound, value in (
+        ("rate", unknown.rate_link_week),
+        ("low", unknown.low),
+        ("high", unknown.high),
+    ):
+        if value is not None:
+            rate.add_metric([bound], value)
+    yield rate
+
+
+def _gauge(name: str, meaning: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:
+    """Make a family; with *value* it is one series without labels."""
+    return GaugeMetricFamily(f"anchorwatch_{name}", meaning, value=value, labels=labels or None)

@@ -11,7 +11,7 @@ from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING
 
-from .verdict import Event
+from .events import Event
 
 if TYPE_CHECKING:
     from .capture import LinkCapture

@@ -3,22 +3,26 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from .anchors import AnchorSet
 from .batch import Batch, Batcher
-from .encoder import Encoder
-from .head import Head
+from .board import StatusBoard
 from .metrics import Metrics
+from .oncall.duty import Duty, Judged
+from .oncall.roster import Moment
+from .oncall.standing import Standing
 from .sinks import Outcome, Sink, SinkUnavailableError
-from .source import Source
-from .verdict import Judge
+from .source import Place, Source
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # from one look at whom nothing comes of to the next
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic(), time.time())
 
 
 @dataclass(kw_only=True)
@@ -27,36 +31,42 @@ class Service:
 
     source: Source
     batches: Batcher
-    encoder: Encoder
-    anchors: AnchorSet
-    judge: Judge
+    duty: Duty
     sinks: Sequence[Sink]
     metrics: Metrics
-    head: Head | None = None  # gives a second opinion
-    forget_seconds: float = 3600.0
+    standing: Standing
+    board: StatusBoard | None = None  # where others look how everything stands
     stopping: threading.Event = field(default_factory=threading.Event)
-    _tidied: float = 0.0  # monotonic clock, seconds
+    clock: Callable[[], Moment] = _now
+    _looked: float = float("-inf")  # monotonic clock, seconds
 
     def run(self, poll_seconds: float = 1.0) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
             closing.callback(self.source.close)
+            closing.callback(self.duty.roster.states.close)
             for sink in self.sinks:
                 closing.callback(sink.close)
-            while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
-                try:
+            try:
+                while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
                     self.step(poll_seconds)
-                except SinkUnavailableError as error:
-                    log.warning("stopped before delivery", extra={"why": str(error)})
-                self._tidy()
+                self._tell_the_rest()
+            except SinkUnavailableError as error:
+                log.warning("stopped before delivery", extra={"why": str(error)})
 
     def step(self, poll_seconds: float) -> int:
         """Take one batch the whole way, and say how many windows it had."""
         batch = self.batches.next(poll_seconds)
-        outcome = self._judge(batch)
+        moment = self.clock()
+        if lost := self._follow(moment):
+            batch = batch.without(lost)
+        judged = self.duty.take(batch, moment) if batch.windows else Judged()
+        self._look(moment)
+        outcome = self._outcome(batch, judged, moment)
         for sink in self.sinks:
             sink.send(outcome)
-        self.metrics.observe(outcome)
+        self._count(judged)
+        self.metrics.observe(outcome, judged)
         if batch.messages:
             # Last, so that a crash before this line repeats the batch and loses nothing.
             self.source.commit()
@@ -67,21 +77,49 @@ class Service:
         """End the loop after the batch in hand."""
         self.stopping.set()
 
-    def _judge(self, batch: Batch) -> Outcome:
-        if not batch.windows:
-            return Outcome(dead_letters=batch.dead_letters)
-        with self.metrics.embed_seconds.time():
-            embeddings = self.encoder.embed(np.stack([window.values for window in batch.windows]))
-        nearest = self.anchors.classify(embeddings)
-        opinions = self.head.name(embeddings) if self.head else ()
-        verdicts, events = self.judge.judge(batch.windows, nearest, time.monotonic(), opinions)
-        return Outcome(verdicts, batch.shares, events, batch.dead_letters)
+    def _outcome(self, batch: Batch, judged: Judged, moment: Moment) -> Outcome:
+        roster = self.duty.roster
+        before = roster.records()
+        events = roster.outbox.due(moment.now)
+        return Outcome(
+            judged.verdicts, batch.shares, events, batch.dead_letters, before, roster.settle()
+        )
 
-    def _tidy(self) -> None:
-        """Once a second: forget links that have been quiet for long, and export the others."""
-        now = time.monotonic()
-        if now - self._tidied < 1:
+    def _count(self, judged: Judged) -> None:
+        tally = self.standing.tally
+        tally.windows += len(judged.verdicts)
+        tally.unknown += judged.unknown
+
+    def _follow(self, moment: Moment) -> set[Place]:
+        """Take note of partitions that came and went, in their order; give those that are gone."""
+        moves, gone = self.source.vitals.moves, set[Place]()
+        while moves:
+            move = moves.popleft()
+            self.duty.roster.follow(move, moment)
+            (gone.discard if move.is_gained else gone.add)(move.place)
+        return gone
+
+    def _look(self, moment: Moment) -> None:
+        """Once a second: see of whom nothing came, and show how everything stands."""
+        since = moment.now - self._looked
+        if since < LOOK_SECONDS:
             return
-        self._tidied = now
-        self.judge.steady.forget(now - self.forget_seconds)
-        self.metrics.links(self.judge.steady.links)
+        self._looked = moment.now
+        roster, vitals = self.duty.roster, self.source.vitals
+        roster.look(moment, self.source)
+        links = dict(roster.steady.links)
+        if since < float("inf") and roster.attention.is_paying:
+            self.standing.tally.watch(len(links), since)
+        scores = self.duty.canaries.recall.scores() if self.duty.canaries else {}
+        status = self.standing.status(moment, vitals, scores)
+        self.metrics.links(links, status, roster.noticed)
+        if self.board:
+            self.board.publish(status, lambda: self.standing.links(links.values()))
+
+    def _tell_the_rest(self) -> None:
+        """Tell what waits for company: nobody knows when the next daemon starts."""
+        roster = self.duty.roster
+        events = roster.outbox.flush()
+        if events:
+            for sink in self.sinks:
+                sink.send(Outcome(events=events, after=roster.settle()))

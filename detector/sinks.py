@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .batch import DeadLetter, Share
-from .verdict import Event, Verdict
+from .events import Event
+from .oncall.record import LinkRecord
+from .verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class Outcome:
     shares: Sequence[Share] = ()  # which verdicts belong to one record, in their order
     events: Sequence[Event] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    # What is kept of links: before the events are told, so that they aren't lost if the daemon
+    # dies now, and after, so that they aren't told twice.
+    before: Sequence[LinkRecord] = ()
+    after: Sequence[LinkRecord] = ()
 
 
 class SinkUnavailableError(RuntimeError):

@@ -4,7 +4,8 @@ A new one is a class with what `Source` asks for, and a line in assembly.py's `S
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +25,17 @@ class Message:
     unreadable: str = ""  # why the client couldn't read the record at all
 
 
+Place = tuple[str, int]  # topic, partition
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition that came to this daemon, or went to another."""
+
+    place: Place
+    is_gained: bool
+
+
 @dataclass(slots=True)
 class Vitals:
     """How a source is doing; the service exports it."""
@@ -33,7 +45,8 @@ class Vitals:
     contact: float = 0.0  # Unix time at which the other end was last heard of, seconds
     rebalances: int = 0
     commits_failed: int = 0
-    lag: dict[tuple[str, int], int] = field(default_factory=dict)  # records not yet read
+    lag: dict[Place, int] = field(default_factory=dict)  # records not yet read
+    moves: deque[Move] = field(default_factory=deque)  # in their order, until somebody takes them
 
 
 class Source(Protocol):
@@ -46,6 +59,13 @@ class Source(Protocol):
 
     def commit(self) -> None:
         """Everything that `poll` gave out so far is dealt with for good."""
+
+    def reached(self, places: Collection[Place], asker: str) -> Collection[Place]:
+        """Give those of which was read whatever was there when *asker* first asked.
+
+        The first question notes how much there is, so it may have to be asked again; a place
+        that was given is forgotten, and the next question about it begins anew.
+        """
 
     def close(self) -> None:
         """Let go of connections. Safe to call twice."""
@@ -93,6 +113,10 @@ class CaptureSource:
 
     def commit(self) -> None:
         """Nothing to remember: a replay starts at its beginning."""
+
+    def reached(self, places: Collection[Place], asker: str) -> Collection[Place]:  # noqa: ARG002
+        """None: a capture that ended is no link that fell silent."""
+        return ()
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -20,9 +20,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from .events import Event
 from .replayed import Replayed
 from .sinks import Outcome
-from .verdict import NORMAL, Event, Verdict
+from .state import NORMAL
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from .capture import LinkCapture
@@ -99,7 +101,9 @@ class TerminalSink:
             newest = outcome.verdicts[-1]
             self._at = self._replayed.when(newest.link, newest.end_ms)
         for event in outcome.events:
-            self._change(event)
+            if not event.is_handover:  # the onset that follows tells it too
+                for one in event.each():
+                    self._change(one)
         if self._live is not None and now >= self._next_frame:
             self._live.start()  # not before: what the daemon logs as it starts stays above
             self._live.update(self._picture(now), refresh=True)
@@ -154,7 +158,7 @@ class TerminalSink:
             truth = self._replayed.truth_at(event.link, event.at_ms)
             notes, room = [truth, outcome, training], width - 90
         when = self._replayed.when(event.link, event.at_ms)
-        link = _fit(event.link, room).ljust(min(room, self._link_width, 40))
+        link = _fit(event.link or event.source, room).ljust(min(room, self._link_width, 40))
         change = f"{event.previous or UNSETTLED} -> {event.state}"
         words = f"{when:>7}  {link}  {change:<27}  {', '.join(filter(None, notes))}"
         return _text(words.rstrip(), _style(event.state))

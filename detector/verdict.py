@@ -1,19 +1,19 @@
-"""Verdicts and events: what anchorwatch says, and how it goes out as JSON."""
+"""Verdicts: what anchorwatch says of each window, and how it goes out as JSON."""
 
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from .anchors import Nearest
 from .bundle import Anchor
-from .state import Steady
+from .state import NORMAL, UNKNOWN, Steady, Turn, sayings
 from .window import Window
-
-NORMAL = "normal"
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one window is nearest to."""
+    """What one window is nearest to, or that it is near to nothing."""
 
     link: str
     source: str
@@ -28,82 +28,72 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     bundle: str
     reason: str = ""  # when the label is not `normal`
     opinion: str = ""  # what the head would have said, where the bundle has one
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One change of a link's state."""
-
-    link: str
-    state: str
-    previous: str | None
-    at_ms: int  # end of the window that settled it
-    since_ms: int  # end of the first window that said so
-    verdict: Verdict
+    strangeness: float = 0.0  # how far from all that is known; above 1 it is `unknown`
 
 
 class Judge:
-    """Makes verdicts of what is nearest, and events of what changed."""
+    """Makes verdicts of what is nearest, and of what links turn to."""
 
     def __init__(
         self, anchors: Sequence[Anchor], labels: Sequence[str], steady: Steady, bundle: str
     ) -> None:
         self.steady = steady
-        self._anchors = list(anchors)
-        self._labels = list(labels)
+        self._anchors, self._labels = tuple(anchors), tuple(labels)
         self._bundle = bundle
 
     def judge(
         self,
         windows: Sequence[Window],
         nearest: Nearest,
-        seen: float,
+        strangeness: NDArray[np.float32] | None = None,
         opinions: Sequence[str] = (),
-    ) -> tuple[list[Verdict], list[Event]]:
+    ) -> tuple[list[Verdict], dict[int, list[Turn]]]:
         """Name each window, in the order given, and note where a link's state changed.
 
-        *seen* is when the batch came, seconds of a clock that never goes back; *opinions* are
-        what the head says of each window, or none.
+        *strangeness* is in thresholds, none where the bundle can't tell; *opinions* are what the
+        head says of each window, or none. Gives the verdicts, and by the place of the window
+        that settled them the changes of state.
         """
-        verdicts, events = [], []
-        # Plain lists: taking numbers out of arrays one by one costs more than all the rest.
+        verdicts: list[Verdict] = []
+        turns: dict[int, list[Turn]] = {}
+        ends_ms = [window.end_ms for window in windows]
+        span_ms = windows[0].end_ms - windows[0].start_ms if windows else 1
         rows = zip(
             windows,
+            sayings(nearest, ends_ms, span_ms, strangeness),
             nearest.distances.tolist(),
-            nearest.label.tolist(),
             nearest.anchor.tolist(),
-            nearest.margin.tolist(),
             opinions or [""] * len(windows),
             strict=True,
         )
-        for window, distances, place, anchor, margin, opinion in rows:
-            label = self._labels[place]
-            known = self.steady.links.get(window.link)
-            previous = known.label if known else None
-            state = self.steady.push(
-                window.link, window.end_ms, label, source=window.source, seen=seen
+        for window, said, distances, anchor, opinion in rows:
+            state = self.steady.push(window.link, said, window.source)
+            if self.steady.turns:
+                turns[len(verdicts)] = self.steady.take_turns()
+            label, place = self._labels[said.place], said.place
+            is_strange = said.strangeness > 1
+            is_well = label == NORMAL and not is_strange
+            verdicts.append(
+                Verdict(
+                    window.link,
+                    window.source,
+                    window.start_ms,
+                    window.end_ms,
+                    UNKNOWN if is_strange else label,
+                    state.label,
+                    distances[place],
+                    said.margin,
+                    self._anchors[anchor].name,
+                    dict(zip(self._labels, distances, strict=True)),
+                    self._bundle,
+                    "" if is_well else self._reason(distances, place, anchor, said.strangeness),
+                    opinion,
+                    said.strangeness,
+                )
             )
-            verdict = Verdict(
-                window.link,
-                window.source,
-                window.start_ms,
-                window.end_ms,
-                label,
-                state.label,
-                distances[place],
-                margin,
-                self._anchors[anchor].name,
-                dict(zip(self._labels, distances, strict=True)),
-                self._bundle,
-                "" if label == NORMAL else self._reason(distances, place, anchor),
-                opinion,
-            )
-            verdicts.append(verdict)
-            # A link that is first seen and is well is no news.
-            if state.label is not None and state.label != (previous or NORMAL):
-                events.append(_event(verdict, previous, state.since_ms))
-        return verdicts, events
+        return verdicts, turns
 
-    def _reason(self, distances: list[float], place: int, anchor: int) -> str:
+    def _reason(self, distances: list[float], place: int, anchor: int, strangeness: float) -> str:
         """Say what the window resembles and what it might have been instead."""
         near = self._anchors[anchor]
         others = sorted(
@@ -112,9 +102,7 @@ class Judge:
             if label != self._labels[place]
         )
         text = f"like {near.name} ({near.kind}), {distances[place]:.2f} away"
-        return text + "".join(f"; {label} is {distance:.2f} away" for distance, label in others)
-
-
-def _event(verdict: Verdict, previous: str | None, since_ms: int) -> Event:
-    state = verdict.state or verdict.label
-    return Event(verdict.link, state, previous, verdict.end_ms, since_ms, verdict)
+        text += "".join(f"; {label} is {distance:.2f} away" for distance, label in others)
+        if strangeness > 1:
+            return f"unlike anything known, {strangeness:.2f} times as far as allowed; most {text}"
+        return text

@@ -5,8 +5,9 @@ a thread for long, and threads have a cap. A connection carries one request, on 
 
     accept → admit, or refuse with 503 → read the request → make the page → send it → close
 
-To add a page, give `WebServer` one more path and a function that makes a `Page`; the function
-runs on the connection's thread, so it must not touch what the service's loop is changing.
+To add a page, give `WebServer` one more path and a function that makes a `Page`, of the query
+string if it wants that; it runs on the connection's thread, so it must not touch what the
+service's loop is changing.
 """
 
 import gzip
@@ -67,11 +68,12 @@ class WebServer:
         host: str,
         port: int,
         pages: Mapping[str, Callable[[], Page]],
+        query_pages: Mapping[str, Callable[[str], Page]] | None = None,  # given what follows the ?
         *,
         timeout_seconds: float = 5.0,
         max_connections: int = 32,
     ) -> None:
-        self._pages = dict(pages)
+        self._pages, self._query_pages = dict(pages), dict(query_pages or {})
         self._timeout_seconds = timeout_seconds
         self._max_connections = max_connections
         self._listener = _listen(host, port)
@@ -152,13 +154,18 @@ class WebServer:
         method, target, _ = head.decode("latin-1").split(" ", 2)
         if method not in ("GET", "HEAD"):
             raise _BadRequestError(HTTPStatus.METHOD_NOT_ALLOWED)
-        path = target.partition("?")[0]
-        make_page = self._pages.get(path, lambda: _plain(HTTPStatus.NOT_FOUND))
+        path, _, query = target.partition("?")
         try:
-            return _render(make_page(), gzipped=_takes_gzip(head), headers_only=method == "HEAD")
+            page = self._page(path, query)
+            return _render(page, gzipped=_takes_gzip(head), headers_only=method == "HEAD")
         except Exception:
             self._log(logging.ERROR, "page failed", exc_info=True, path=path)
             return _render(_plain(HTTPStatus.INTERNAL_SERVER_ERROR), headers_only=method == "HEAD")
+
+    def _page(self, path: str, query: str) -> Page:
+        if make_answer := self._query_pages.get(path):
+            return make_answer(query)
+        return self._pages.get(path, lambda: _plain(HTTPStatus.NOT_FOUND))()
 
     def _log(self, level: int, message: str, exc_info: bool = False, **facts: object) -> None:
         """Log each message once a second at most, with the number of those left out before."""

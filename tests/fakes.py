@@ -3,26 +3,31 @@
 Every maker gives something that works as it is; a test names only what it is about.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.anchors import AnchorSet
 from detector.architecture import Architecture, Weights
+from detector.assembly import Model, open_duty
 from detector.batch import Batcher, DeadLetter
 from detector.bundle import FORMAT, Anchor, Bundle, Manifest, Training, load, save
+from detector.config import Events, Settings
 from detector.encoder import Encoder
+from detector.events import Event
 from detector.head import Head
 from detector.inputs import Inputs, InputSpec, Level, Ratio
 from detector.metrics import Metrics
+from detector.oncall.record import LinkRecord, NoStates, States
+from detector.oncall.roster import Moment
+from detector.oncall.standing import Standing
+from detector.oncall.tally import Tally
 from detector.service import Service
 from detector.sinks import Outcome
-from detector.source import Message, Vitals
-from detector.state import Steady
-from detector.verdict import Event, Judge, Verdict
+from detector.source import Message, Place, Vitals
+from detector.verdict import Verdict
 from detector.window import Window, WindowSpec
 
 FEATURES = ("requests", "answers", "retransmissions", "response_ms")
@@ -231,6 +236,10 @@ class ListSource:
         self.committed = self.given
         self.commits += 1
 
+    def reached(self, places: Collection[Place], asker: str) -> Collection[Place]:
+        """Whatever was there is given out at once."""
+        return places
+
     def close(self) -> None:
         """Note that it was closed."""
         self.closed += 1
@@ -243,6 +252,7 @@ class ListSink:
         self.verdicts: list[Verdict] = []
         self.events: list[Event] = []
         self.dead_letters: list[DeadLetter] = []
+        self.records: list[LinkRecord] = []  # what is to be kept of links, in order
         self.sent = 0  # times that something was sent
         self.closed = 0
 
@@ -252,6 +262,7 @@ class ListSink:
         self.verdicts += outcome.verdicts
         self.events += outcome.events
         self.dead_letters += outcome.dead_letters
+        self.records += [*outcome.before, *outcome.after]
 
     def close(self) -> None:
         """Note that it was closed."""
@@ -273,27 +284,47 @@ class Clock:
         self.now += seconds
 
 
+class WallClock:
+    """A monotonic clock and the time of day, which go on only when told to."""
+
+    def __init__(self, now: float = 1000.0, wall: float = NOON_MS / 1000) -> None:
+        self.now, self.wall = now, wall  # seconds
+
+    def __call__(self) -> Moment:
+        """Tell the time."""
+        return Moment(self.now, self.wall)
+
+    def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        self.now += seconds
+        self.wall += seconds
+
+
 def make_service(
     bundle: Bundle,
     encoder: Encoder,
     source: ListSource,
     *sinks: Any,
-    agree: int = 3,
-    of: int = 5,
+    settings: Mapping[str, Any] | None = None,
+    states: States | None = None,
     windows: int = 64,
     **changes: Any,
 ) -> Service:
-    """Put a service together as assembly does, round a source and sinks of the test's own."""
-    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
+    """Put a service together as assembly does, round a source and sinks of the test's own.
+
+    *settings* are those of the daemon by section; events go out at once unless they say so.
+    """
+    chosen = Settings(bundle="", **{"events": Events(gather_seconds=0)} | dict(settings or {}))
+    model = Model(bundle, encoder)
+    duty = open_duty(chosen, model, states or NoStates())
+    budget = duty.strangeness.budget_a_week if duty.strangeness else None
     spec = bundle.manifest.window
     parts = {
         "source": source,
         "batches": Batcher(source, spec, windows=windows, wait_seconds=0),
-        "encoder": encoder,
-        "anchors": anchors,
-        "judge": Judge(bundle.manifest.anchors, anchors.labels, Steady(agree, of), bundle.id),
+        "duty": duty,
         "sinks": sinks,
         "metrics": Metrics(bundle.manifest.labels, max_links=100),
-        "head": bundle.head,
+        "standing": Standing(facts=model.facts, roster=duty.roster, tally=Tally(budget)),
     }
     return Service(**parts | changes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detector.inputs import Inputs
 from detector.keras_engine import keras
-from detector.verdict import NORMAL
+from detector.state import NORMAL
 
 from .augment import Augment, hidden
 from .labelled import LabelledWindows

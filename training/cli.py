@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 import click
 
 from detector import __version__
-from detector.config import Kafka, State
+from detector.config import Kafka, State, Unknown
 from detector.probe.cli import capture
+from detector.top.cli import top
 
-from .judging.cli import check_majority, evaluate
+from .judging.cli import evaluate
 from .lab.cli import lab
 from .plots.cli import plot
 from .search.cli import search
@@ -24,7 +25,7 @@ from .settings import PRESETS, Settings
 EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
 PATHS = click.Path(exists=True, path_type=Path)
 COUNT = click.IntRange(1)
-STATE, KAFKA = State(), Kafka()  # where the defaults come from
+STATE, UNKNOWN, KAFKA = State(), Unknown(), Kafka()  # where the defaults come from
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99, "show_default": True}
@@ -63,7 +64,7 @@ def main() -> None:
     """Train, judge and feed anchorwatch."""
 
 
-for command in (capture, lab, evaluate, search, plot):
+for command in (capture, lab, evaluate, search, plot, top):
     main.add_command(command)
 
 
@@ -158,9 +159,17 @@ def train(
 @click.option("--json", "as_text", is_flag=True, help="With --kafka: JSON, not MessagePack")
 @click.option("--many", type=COUNT, default=1, help="With --kafka: windows in a message, at most")
 @click.option(
-    "--agree", type=COUNT, default=STATE.agree, help="Windows that must agree on a new state ..."
+    "--evidence",
+    type=click.FloatRange(0, min_open=True),
+    default=STATE.evidence,
+    help="At which a state changes; more is surer and later",
 )
-@click.option("--of", type=COUNT, default=STATE.of, help="... of this many")
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, min_open=True),
+    default=UNKNOWN.false_alarms_a_link_week,
+    help="That a link which is well may be called unknown in a week",
+)
 def replay(
     bundle: Path,
     captures: tuple[Path, ...],
@@ -176,14 +185,14 @@ def replay(
 
     if (verdicts is None) == (kafka is None):
         raise click.UsageError("give one of --verdicts and --kafka")
-    check_majority(chosen["agree"], chosen["of"])
     try:
         loaded = load(bundle)
         windows = replays.cut(
             loaded, captures, chosen["links"], chosen["hop"], side_by_side=bool(kafka)
         )
         if verdicts is not None:
-            count = replays.judge(loaded, windows, verdicts, chosen["agree"], chosen["of"])
+            rule = State(evidence=chosen["evidence"])
+            count = replays.judge(loaded, windows, verdicts, rule, chosen["false_alarms"])
             click.echo(f"{count} verdicts", err=True)
     except BundleError as error:
         _fail(error, EX_CONFIG)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import LinkCapture
-from detector.verdict import NORMAL
+from detector.state import NORMAL
 from detector.window import WindowSpec
 
 

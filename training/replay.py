@@ -13,6 +13,7 @@ import numpy as np
 from detector.anchors import AnchorSet
 from detector.bundle import Bundle
 from detector.capture import read_links
+from detector.config import State
 from detector.encoder import open_encoder
 from detector.message import encode
 from detector.replay import Replay
@@ -53,20 +54,26 @@ def cut(
     return Replay(links, spec, hop_ms=round(hop_seconds * 1000), side_by_side=side_by_side)
 
 
-def judge(bundle: Bundle, windows: Replay, out: Path, agree: int, of: int) -> int:
+def judge(
+    bundle: Bundle, windows: Replay, out: Path, rule: State, false_alarms_a_link_week: float
+) -> int:
     """Judge every window as the daemon would, one verdict a line, and say how many.
 
     The same bundle and captures give the same bytes.
     """
     encoder = open_encoder(bundle)
     anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
-    names = Judge(bundle.manifest.anchors, anchors.labels, Steady(agree, of), bundle.id)
+    strangeness = bundle.strangeness(false_alarms_a_link_week)
+    steady = Steady(anchors.labels, rule)
+    names = Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id)
     encode_line = msgspec.json.Encoder().encode
     with click.open_file(str(out), "wb") as lines:
         for batch in _batches(windows, BATCH):
             embeddings = encoder.embed(np.stack([window.values for window in batch]))
             opinions = bundle.head.name(embeddings) if bundle.head else ()
-            verdicts, _ = names.judge(batch, anchors.classify(embeddings), 0.0, opinions)
+            nearest = anchors.classify(embeddings)
+            strange = strangeness(embeddings, nearest.label) if strangeness else None
+            verdicts, _ = names.judge(batch, nearest, strange, opinions)
             lines.write(b"".join(encode_line(verdict) + b"\n" for verdict in verdicts))
     return len(windows)
 

@@ -9,7 +9,10 @@ import numpy as np
 from detector import __version__
 from detector.anchors import AnchorSet
 from detector.bundle import FORMAT, Bundle, Manifest, Training
+from detector.oncall.strangeness import Calibration, Known
 
+from .calibration import calibrated, transferred
+from .canaries import choose, expected_recall
 from .data import Data, Side, read
 from .fitting import Fitted, Progress, fit
 from .labelled import LabelledWindows
@@ -43,13 +46,18 @@ def train(
     tracer = _tracer(side.recorded, settings) if trace else None
     early = None if settings.refit else tracer
     fitted = fit(data.rehearsal.learning, settings, progress, data.validation, early)
-    scores = _scores(fitted, data, settings)
+    anchors = _rehearsed(fitted, data, settings)
+    scores = _scores(fitted, anchors, data, settings)
+    calibration = _calibration(fitted, anchors, data, settings)
     if settings.refit:
         fitted = fit(side.learning, settings, progress, watch=tracer)
     if trace and tracer:
         tracer.trace().save(trace)
     chosen = choose_anchors(side.recorded, fitted.encoder, given, kinds=settings.kinds)
-    return _bundle(fitted, side, chosen, data, scores, settings)
+    known = None
+    if calibration:
+        known = transferred(calibration, side.learning, fitted.encoder, settings.seed)
+    return _bundle(fitted, side, chosen, data, scores, known, settings)
 
 
 def _tracer(windows: LabelledWindows, settings: Settings) -> Tracer:
@@ -63,6 +71,7 @@ def _bundle(
     chosen: Sequence[int],
     data: Data,
     scores: dict[str, float],
+    known: Known | None,
     settings: Settings,
 ) -> Bundle:
     """Put an encoder and its anchors into a bundle."""
@@ -70,6 +79,9 @@ def _bundle(
     golden = recorded.cut(np.linspace(0, len(recorded) - 1, GOLDEN).astype(int))
     anchors = tuple(describe(recorded, place, kinds=settings.kinds) for place in chosen)
     windows = recorded.cut(np.array(chosen))
+    points = encoder.embed(windows)
+    compared = AnchorSet(points, [anchor.label for anchor in anchors])
+    canaries = choose(recorded, encoder, compared, settings.seed)
     return Bundle(
         manifest=Manifest(
             format=FORMAT,
@@ -80,6 +92,8 @@ def _bundle(
             labels=tuple(sorted({anchor.label for anchor in anchors})),
             anchors=anchors,
             head=fitted.head.labels if fitted.head else (),
+            canaries=canaries.canaries if canaries else (),
+            known=known.calibration if known else None,
             training=Training(
                 captures=data.captures,
                 runs=_runs(recorded),
@@ -92,20 +106,36 @@ def _bundle(
         ),
         weights=fitted.weights,
         head=fitted.head,
+        canaries=canaries,
+        known=known,
         anchor_windows=windows,
-        anchor_embeddings=encoder.embed(windows),
+        anchor_embeddings=points,
         golden_windows=golden,
         golden_embeddings=encoder.embed(golden),
     )
 
 
-def _scores(fitted: Fitted, data: Data, settings: Settings) -> dict[str, float]:
-    """Tell how good the recipe is, by the validation runs."""
+def _rehearsed(fitted: Fitted, data: Data, settings: Settings) -> AnchorSet:
+    """Choose the anchors of the encoder that has not learnt from the validation runs."""
     recorded, encoder = data.rehearsal.recorded, fitted.encoder
     chosen = choose_anchors(recorded, encoder, {}, kinds=settings.kinds)
     labels = [str(recorded.labels[place]) for place in chosen]
-    anchors = AnchorSet(encoder.embed(recorded.cut(np.array(chosen))), labels)
-    points = encoder.embed(data.validation.cut(slice(None)))
+    return AnchorSet(encoder.embed(recorded.cut(np.array(chosen))), labels)
+
+
+def _calibration(
+    fitted: Fitted, anchors: AnchorSet, data: Data, settings: Settings
+) -> Calibration | None:
+    """Find from when on a window is unknown, by the validation runs."""
+    learnt, others = data.rehearsal.learning, data.validation.links
+    return calibrated(learnt, others, fitted.encoder, anchors, settings.seed)
+
+
+def _scores(
+    fitted: Fitted, anchors: AnchorSet, data: Data, settings: Settings
+) -> dict[str, float]:
+    """Tell how good the recipe is, by the validation runs."""
+    points = fitted.encoder.embed(data.validation.cut(slice(None)))
     said = np.array(anchors.labels)[anchors.classify(points).label]
     truth = data.validation.labels.astype(str)
     scores = {
@@ -114,7 +144,23 @@ def _scores(fitted: Fitted, data: Data, settings: Settings) -> dict[str, float]:
     }
     if fitted.head:
         scores["head_accuracy"] = round(_balanced(truth, np.array(fitted.head.name(points))), 4)
+    recall = _canary_recall(fitted, data, anchors, settings)
+    if recall is not None:
+        scores["canary_recall"] = round(recall, 4)
     return scores
+
+
+def _canary_recall(
+    fitted: Fitted, data: Data, anchors: AnchorSet, settings: Settings
+) -> float | None:
+    """Tell which share of faults planted in the validation runs is named right; None: no fault."""
+    recorded = choose(data.rehearsal.recorded, fitted.encoder, anchors, settings.seed)
+    if recorded is None:
+        return None
+    links = data.validation.links
+    pure = LabelledWindows(links, data.spec, tail=data.spec.steps)
+    found = expected_recall(recorded, pure, fitted.encoder, anchors, settings.seed)
+    return float(np.mean([*found.values()])) if found else None
 
 
 def _balanced(truth: Any, said: Any) -> float:

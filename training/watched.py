@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from detector.anchors import AnchorSet
 from detector.bundle import Bundle
 from detector.capture import CaptureError, LinkCapture, read_links
+from detector.config import State, Unknown
 from detector.encoder import Encoder
 from detector.replay import Replay
-from detector.state import Steady
+from detector.state import NORMAL
 from detector.truth import Change, compare, stretches
-from detector.verdict import NORMAL
 from detector.window import WindowSpec
 
 from .labelled import LabelledWindows
+from .stated import by_the_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,20 @@ class Watched:
         return len(self.truth) * self.step_minutes
 
 
-def watch(bundle: Bundle, encoder: Encoder, link: LinkCapture, agree: int, of: int) -> Watched:
-    """Judge every window of a link in order."""
+def watch(
+    bundle: Bundle, encoder: Encoder, link: LinkCapture, rule: State | None = None
+) -> Watched:
+    """Judge every window of a link in order, as the daemon does."""
     spec = bundle.manifest.window
     anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
     windows = list(Replay([link], spec, hop_ms=spec.step_ms))
     ends_ms = [window.end_ms for window in windows]
     values = np.array([window.values for window in windows], np.float32)
-    nearest = anchors.classify(encoder.embed(values.reshape(-1, *spec.shape)))
-    said = [anchors.labels[place] for place in nearest.label]
-    state = _states(link.link, ends_ms, said, Steady(agree, of))
+    points = encoder.embed(values.reshape(-1, *spec.shape))
+    nearest = anchors.classify(points)
+    strangeness = bundle.strangeness(Unknown().false_alarms_a_link_week)
+    states = by_the_rule(anchors, spec.span_ms, rule, strangeness)
+    state = states(points, np.array(ends_ms))
     known = link.only(bundle.labels)  # what has no anchor can't be said rightly or wrongly
     found = compare([known], _changes(link.link, ends_ms, state), spec.span_ms)
 
@@ -74,12 +79,6 @@ def watch(bundle: Bundle, encoder: Encoder, link: LinkCapture, agree: int, of: i
         missed_minutes=minutes(sorted(missed)),
         false_minutes=minutes([change.at_ms for change in found.false]),
     )
-
-
-def _states(
-    link: str, ends_ms: Sequence[int], said: Sequence[str], steady: Steady
-) -> list[str | None]:
-    return [steady.push(link, end, label).label for end, label in zip(ends_ms, said, strict=True)]
 
 
 def _changes(link: str, ends_ms: Sequence[int], states: Sequence[str | None]) -> list[Change]:

@@ -1,6 +1,7 @@
 """Anchors: the matrix form gives what two nested loops give, at any size."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -32,6 +33,10 @@ def check_against_loops(points, labels, embeddings):
         assert own == pytest.approx(nearest, abs=1e-3)
         assert list(by_label)[found.label[row]] == labels[anchor]
         assert found.margin[row] == pytest.approx(others[0] - nearest if others else 0, abs=2e-3)
+        both = nearest + (others[0] if others else nearest)
+        if both > 0.1:  # below, what rounding does to the distances is seen in their shares
+            shares = [distance / both for distance in by_label.values()]
+            assert found.shares[row] == pytest.approx(shares, rel=0.02, abs=0.02)
 
 
 @given(
@@ -89,6 +94,31 @@ def test_with_one_label_there_is_no_runner_up():
     )
 
     assert found.margin.tolist() == [0, 0, 0]
+    assert found.shares.ravel().tolist() == [0.5, 0.5, 0.5]
+
+
+def test_a_window_that_is_on_the_anchors_of_two_labels_has_shares_that_are_numbers():
+    """The evidence for a state is added up from them, and NaN would stay in it for ever."""
+    found = AnchorSet(np.zeros((2, 3), np.float32), ["blocked", "normal"]).classify(
+        np.zeros((1, 3), np.float32)
+    )
+
+    assert np.isfinite(found.shares).all()
+    assert (found.shares <= 1).all()
+
+
+@pytest.mark.parametrize("which", [slice(3), slice(3, None), slice(2, 2)])
+def test_a_part_of_a_batch_is_what_the_part_alone_would_be(which):
+    """Planted faults share a batch with real windows, and no number may go to the other's."""
+    rng = np.random.default_rng(3)
+    points, queries = rng.random((9, 4), np.float32), rng.random((7, 4), np.float32)
+    anchors = AnchorSet(points, [("normal", "blocked", "limited")[n % 3] for n in range(9)])
+
+    part, alone = anchors.classify(queries).part(which), anchors.classify(queries[which])
+
+    for field in fields(part):
+        left, right = getattr(part, field.name), getattr(alone, field.name)
+        np.testing.assert_allclose(left, right, atol=1e-3)
 
 
 @pytest.mark.parametrize("labels", [[], ["normal"], ["normal"] * 3])

@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detector.batch import Batcher
 from detector.message import encode
@@ -147,6 +149,44 @@ def test_a_batch_says_which_windows_came_in_which_record():
     batch, _, _ = batch_of([first, rubbish, last])
 
     assert [(share.key, share.windows) for share in batch.shares] == [(b"trunk-a", 3), (None, 1)]
+
+
+def test_a_batch_says_on_which_partition_each_window_lay():
+    """What is kept of a link is kept beside its windows, where the next daemon looks for it."""
+    records = [
+        Message("windows", 0, 4, record(2).value),
+        Message("windows", 7, 9, record(1).value),
+        Message("others", 7, 2, record(1).value),
+    ]
+
+    batch, _, _ = batch_of(records)
+
+    assert [share.place for share in batch.shares] == [
+        *(("windows", 0), ("windows", 7), ("others", 7)),
+    ]
+
+
+def records_of(sizes):
+    """Make a record of each number of windows, on one partition after another; 0 is rubbish."""
+    return [
+        Message("windows", place % 3, place, record(size, place).value if size else b"rubbish")
+        for place, size in enumerate(sizes)
+    ]
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.sets(st.integers(0, 3)))
+def test_what_went_to_another_daemon_is_left_out_and_nothing_else(sizes, lost):
+    """Its windows come there again; judged here too, a link would have two states."""
+    records = records_of(sizes)
+    batch, _, _ = batch_of(records)
+
+    kept = batch.without({("windows", partition) for partition in lost})
+
+    plain, _, _ = batch_of([one for one in records if one.partition not in lost])
+    assert [window.link for window in kept.windows] == [w.link for w in plain.windows]
+    assert kept.shares == plain.shares
+    # What could not be used was read here, and is passed on from here.
+    assert (kept.messages, kept.dead_letters) == (batch.messages, batch.dead_letters)
 
 
 def test_where_records_hold_many_windows_fewer_are_asked_for():

@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 from safetensors import numpy as tensors
 
-from detector.bundle import FILES, HEAD, MANIFEST, BundleError, load, save
+from detector.bundle import FILES, MANIFEST, BundleError, load, save
 from detector.encoder import open_encoder
 from detector.inputs import Inputs
-from tests.fakes import draft_bundle, make_bundle, plain_embed
+from detector.oncall.difference import Canary, Recorded
+from detector.parts import PARTS, file_of
+from tests.fakes import NOON_MS, draft_bundle, make_bundle, make_rows, plain_embed
+
+HEAD, CANARIES = file_of("head"), file_of("canaries")
 
 GOLDEN = Path(__file__).parent / "golden" / "bundle-v1"
 GOLDEN_ID = "cf9f92bcaba4"
@@ -50,6 +54,20 @@ def edit_arrays(path, name, **arrays):
     kept = tensors.load((path / name).read_bytes()) | data
     left = {key: value for key, value in kept.items() if value is not None}
     replace_file(path, name, tensors.save(left))
+
+
+def draft_with_canaries():
+    """Make a bundle that takes two recorded faults along; its windows have four rows."""
+    draft = draft_bundle()
+    labels = ("blocked", "capacity-limited")
+    canaries = tuple(Canary(label, "a kind", "lab-1/access", NOON_MS) for label in labels)
+    before = np.stack([make_rows("normal", 1)[0] for _ in labels])
+    after = np.stack([make_rows(label, 4) for label in labels])
+    return replace(
+        draft,
+        manifest=msgspec.structs.replace(draft.manifest, canaries=canaries),
+        canaries=Recorded(canaries, before, after),
+    )
 
 
 def assert_same_arrays(left, right):
@@ -172,10 +190,77 @@ def test_labels_of_the_manifest_and_of_the_head_must_be_the_same_in_memory_too()
     """Training has to fail before it writes a bundle whose opinions have the wrong names."""
     draft = draft_bundle(head=True)
 
-    with pytest.raises(BundleError, match="name different labels"):
+    with pytest.raises(BundleError, match="the manifest describes another head"):
         replace(draft, head=replace(draft.head, labels=("a", "b", "c")))
-    with pytest.raises(BundleError, match="name different labels"):
+    with pytest.raises(BundleError, match="only one of manifest and bundle has a head"):
         replace(draft, head=None)
+
+
+def test_recorded_faults_come_back_as_well(tmp_path):
+    """The daemon tests itself with what training recorded, to the last packet."""
+    draft = draft_with_canaries()
+
+    identity = save(draft, tmp_path / "b")
+    bundle = load(tmp_path / "b")
+
+    assert sorted(contents(tmp_path / "b")) == sorted([MANIFEST, *FILES, CANARIES])
+    assert bundle.id == identity != save(draft_bundle(), tmp_path / "without")
+    assert bundle.canaries.canaries == bundle.manifest.canaries == draft.canaries.canaries
+    np.testing.assert_array_equal(bundle.canaries.before, draft.canaries.before)
+    np.testing.assert_array_equal(bundle.canaries.after, draft.canaries.after)
+    assert np.isnan(bundle.canaries.after).any()  # what was not observed is no fault's number
+
+
+def edit_canary(**changes):
+    """Make a change of the first canary's entry in a manifest."""
+    return lambda path: edit_manifest(path, lambda tree: tree["canaries"][0].update(changes))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: (path / CANARIES).unlink(), f"{CANARIES}: No such file"),
+        (lambda path: (path / CANARIES).write_bytes(b"x"), f"{CANARIES} is not the file"),
+        (lambda path: edit_arrays(path, CANARIES, before=None), "an array is missing"),
+        (lambda path: edit_arrays(path, CANARIES, after=None), "an array is missing"),
+        (lambda path: edit_arrays(path, CANARIES, before=np.ones((1, 4), "f4")), "the shapes"),
+        (lambda path: edit_arrays(path, CANARIES, before=np.ones((2, 3), "f4")), "the shapes"),
+        (lambda path: edit_arrays(path, CANARIES, after=np.ones((2, 3, 4), "f4")), "the shapes"),
+        (lambda path: edit_arrays(path, CANARIES, after=np.ones((2, 4), "f4")), "the shapes"),
+        (lambda path: edit_arrays(path, CANARIES, before=np.ones((2, 4))), "not finite float32"),
+        (lambda path: edit_arrays(path, CANARIES, before=np.full((2, 4), INF)), "not finite"),
+        (lambda path: edit_arrays(path, CANARIES, after=np.full((2, 4, 4), -INF)), "not finite"),
+        (lambda path: edit_arrays(path, CANARIES, before=-np.ones((2, 4), "f4")), "below 0"),
+        (lambda path: edit_arrays(path, CANARIES, after=-np.ones((2, 4, 4), "f4")), "below 0"),
+        (lambda path: edit_manifest(path, lambda t: t["files"].pop(CANARIES)), "does not list"),
+        (lambda path: edit_manifest(path, lambda t: t.update(canaries=[])), "does not list"),
+        (lambda path: edit_manifest(path, lambda t: t["canaries"].pop()), "the shapes"),
+        (edit_canary(label="lossy"), "'lossy', which no anchor is a fault of"),
+        (edit_canary(label="normal"), "'normal', which no anchor is a fault of"),
+        (edit_canary(start_ms="noon"), "Expected `int`"),
+        (edit_canary(more=1), "unknown field"),
+    ],
+)
+def test_recorded_faults_that_are_missing_altered_or_do_not_fit_are_refused(tmp_path, spoil, why):
+    """A canary that can't be found would cry that the detector is blind, for ever."""
+    path = tmp_path / "b"
+    save(draft_with_canaries(), path)
+    load(path)
+    spoil(path)
+
+    with pytest.raises(BundleError, match=why):
+        load(path)
+
+
+def test_a_bundle_without_any_part_that_may_be_absent_loads(tmp_path):
+    """Bundles of the first version know none of them, and are in use."""
+    path = tmp_path / "b"
+    make_bundle(path)
+    edit_manifest(path, lambda tree: [tree.pop(name) for name in PARTS])
+
+    assert set(load(path).parts.values()) == {None}
+    assert not any(b'"%s"' % name.encode() in (GOLDEN / MANIFEST).read_bytes() for name in PARTS)
+    assert set(load(GOLDEN).parts.values()) == {None}
 
 
 def test_the_id_is_the_hash_of_the_manifest(tmp_path):

@@ -55,6 +55,17 @@ def test_every_source_hands_out_everything_once_and_in_order(make):
     assert [record.offset for record in records] == list(range(7))
     assert len({(record.topic, record.partition) for record in records}) == 1
     assert source.poll(0, 3) == []
+    assert list(source.vitals.moves) == []  # nothing that others could have instead
+
+
+def test_of_a_replay_nobody_can_say_that_all_was_read():
+    """A capture that ended is no link that fell silent, whoever asks and however often."""
+    source = capture_source(Clock(), speed=1e6)
+    drain(source)
+
+    asked = [source.reached([(CaptureSource.TOPIC, 0)], who) for who in ("a", "b", "a", "a")]
+
+    assert [list(places) for places in asked] == [[]] * 4
 
 
 def test_a_capture_is_replayed_as_messages_that_the_daemon_reads():

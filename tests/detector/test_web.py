@@ -148,6 +148,32 @@ def test_the_query_string_is_ignored(serve):
     assert ask(serve(), "/small?module=all&x=/large")[::2] == (200, SMALL)
 
 
+@pytest.mark.parametrize("query", ["", "a=b&c=%20d", "?", "a?b#c"])
+def test_a_page_may_be_given_the_query_string(serve, query):
+    """A page that can be asked for something is told what, as it came."""
+    pages = {"/echo": lambda query: Page(200, "text/plain", query.encode())}
+    server = serve(query_pages=pages)
+
+    answer = exchange(server, f"GET /echo?{query} HTTP/1.1\r\n\r\n".encode())
+
+    assert answer.endswith(b"\r\n\r\n" + query.encode())
+    assert ask(server, "/echo")[::2] == (200, b"")
+    assert ask(server, "/small?a=b")[::2] == (200, SMALL)  # those that aren't are as ever
+
+
+def test_a_page_of_a_query_that_fails_is_a_500(serve, caplog):
+    """Nor does it blind the others."""
+
+    def broken_by(query: str) -> Page:
+        raise RuntimeError(query)
+
+    server = serve(query_pages={"/broken-by": broken_by})
+
+    assert ask(server, "/broken-by?fire")[0] == 500
+    assert ask(server, "/small")[0] == 200
+    assert [record.path for record in caplog.records] == ["/broken-by"]
+
+
 @pytest.mark.parametrize("path", ["/", "/smal", "/small/", "/Small", "//small", "/../small", "*"])
 def test_another_path_is_not_found(serve, path):
     """A typing error in a scrape job shows as a 404, not as a wrong page."""

@@ -8,10 +8,11 @@ import pytest
 import safetensors.numpy
 import tensorflow as tf
 
-from detector.bundle import BundleError, load, save
+from detector.bundle import FILES, BundleError, load, save
 from detector.capture import CaptureError
 from detector.encoder import open_encoder
 from detector.inputs import Inputs
+from detector.parts import PARTS, file_of
 from tests.training.captures import (
     FEATURES,
     START_MS,
@@ -136,9 +137,7 @@ def test_a_bundle_holds_json_and_plain_tensors_and_nothing_else(tmp_path):
     files = {file.name: file.read_bytes() for file in (tmp_path / "bundle").iterdir()}
 
     assert json.loads(files.pop("manifest.json"))["format"] == bundle.manifest.format
-    assert sorted(files) == [
-        *("anchors.safetensors", "golden.safetensors", "head.safetensors", "weights.safetensors")
-    ]
+    assert sorted(files) == sorted([*FILES, *map(file_of, PARTS)])
     for data in files.values():
         tensors = safetensors.numpy.load(data)
         header = 8 + int.from_bytes(data[:8], "little")
@@ -215,7 +214,8 @@ def test_where_kinds_are_told_apart_each_has_an_anchor_and_verdicts_keep_the_lab
         ("normal", "normal kind"),
     ]
     assert bundle.manifest.labels == ("blocked", "capacity-limited", "normal")
-    assert set(bundle.manifest.training.scores) == {"validation_loss", "validation_accuracy"}
+    scores = {"validation_loss", "validation_accuracy", "canary_recall"}
+    assert set(bundle.manifest.training.scores) == scores
 
 
 @pytest.mark.usefixtures("eagerly")

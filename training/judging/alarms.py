@@ -7,7 +7,6 @@ events on links that are well, and stated as events a link-day beside the hours 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +54,7 @@ class Rule:
 
     def _in_a_row(self, above: NDArray[np.intp]) -> NDArray[np.bool_]:
         count = self.windows - 1
-        in_a_row: NDArray[np.bool_] = above[count:] - above[: len(above) - count] == count
+        in_a_row: NDArray[np.bool_] = above[count:] - above[: max(0, len(above) - count)] == count
         return in_a_row
 
 
@@ -129,29 +128,3 @@ def crossed_events(tracks: Sequence[Track], budget_a_day: float, rule: Rule) -> 
             events += false_events(counted_on, threshold, rule)
             days += well_days(counted_on)
     return events, days
-
-
-def most_events(count: int, share: float = 0.95) -> float:
-    """Give the rate at which so few events as *count* would be seen only in 1 - *share* of cases.
-
-    The exact upper limit of a Poisson rate (Garwood 1936): with none seen, three may be meant.
-
-    >>> round(most_events(0), 2), round(most_events(3), 2)
-    (3.0, 7.75)
-    """
-    low, high = float(count), 10.0 + 3.0 * count
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _at_most(count, middle) > 1 - share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _at_most(count: int, rate: float) -> float:
-    """Give the chance of at most *count* events."""
-    logs = [-rate]
-    for number in range(1, count + 1):
-        logs.append(logs[-1] + log(rate / number))
-    return sum(map(exp, logs))

@@ -16,6 +16,7 @@ from training.reference import choose_anchors, draw_anchors
 from training.rivals import taught
 from training.settings import Settings
 from training.split import Fold
+from training.stated import by_the_rule
 
 from .cell import Cell
 from .design import Design
@@ -82,7 +83,9 @@ class Bench:
         recorded, encoder = side.recorded, fitted.encoder
         points = watching.described(encoder.embed)
         chosen = choose_anchors(recorded, encoder, {}, kinds=settings.kinds)
-        cell.findings[ENCODER] = watching.judged(_nearest(fitted, side, chosen), points)
+        anchors = AnchorSet(*_anchors(fitted, side, chosen))
+        states = by_the_rule(anchors, self.pool.spec.span_ms)
+        cell.findings[ENCODER] = watching.judged(_nearest(fitted, side, chosen), points, states)
         if fitted.head:
             cell.findings[HEAD] = watching.judged(fitted.head.name, points)
         pure, truth = watching.pure(points)
@@ -102,7 +105,9 @@ class Bench:
         fitted = fit(side.learning, plain, _silent)
         chosen = choose_anchors(side.recorded, fitted.encoder, {}, kinds=settings.kinds)
         points = watching.described(fitted.encoder.embed)
-        cell.findings[STATISTICS] = watching.judged(_nearest(fitted, side, chosen), points)
+        anchors = AnchorSet(*_anchors(fitted, side, chosen))
+        states = by_the_rule(anchors, self.pool.spec.span_ms)
+        cell.findings[STATISTICS] = watching.judged(_nearest(fitted, side, chosen), points, states)
 
     def _judge_rivals(self, cell: Cell, side: Side, watching: Watching) -> None:
         for name in self.design.rivals:

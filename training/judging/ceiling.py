@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.inputs import Inputs
-from detector.verdict import NORMAL
+from detector.state import NORMAL
 from training.labelled import LabelledWindows
 
 from .episodes import EpisodeError, others, share

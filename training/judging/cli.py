@@ -6,12 +6,9 @@ from typing import Any, NoReturn
 
 import click
 
-from detector.config import State
-
 EX_CONFIG = 78  # bundle unusable, as in sysexits.h
 PATHS = click.Path(exists=True, path_type=Path)
 COUNT = click.IntRange(1)
-STATE = State()  # where the defaults come from
 RIVALS = (  # by name, without importing what they need; a test holds this to training.rivals
     *("answer-ratio rule", "nearest neighbour (one reference)"),
     *("logistic regression", "logistic regression, with changes"),
@@ -70,9 +67,12 @@ def recipe_options(command: Any) -> Any:
 )
 @click.option("--no-rivals", is_flag=True, help="The encoder alone")
 @click.option(
-    "--agree", type=COUNT, default=STATE.agree, help="Windows that must agree on a new state ..."
+    "--agree",
+    type=COUNT,
+    default=3,
+    help="Windows that must agree on a state, for methods that only name windows ...",
 )
-@click.option("--of", type=COUNT, default=STATE.of, help="... of this many")
+@click.option("--of", type=COUNT, default=5, help="... of this many")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON")
 @click.option(
     "--page",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from detector.verdict import NORMAL
+from detector.state import NORMAL
 from training.labelled import LabelledWindows
 from training.rivals.rival import thin
 

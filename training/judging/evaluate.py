@@ -18,6 +18,7 @@ from detector.encoder import Encoder, open_encoder
 from training.data import without_kinds
 from training.labelled import LabelledWindows
 from training.rivals import RIVALS, taught
+from training.stated import by_the_rule
 
 from .cell import Cell
 from .pooling import Facts, study
@@ -117,7 +118,8 @@ def _judge_encoder(cell: Cell, bundle: Bundle, encoder: Encoder, watching: Watch
         return [anchors.labels[place] for place in anchors.classify(points).label]
 
     points = watching.described(encoder.embed)
-    cell.findings[ENCODER] = watching.judged(nearest, points)
+    states = by_the_rule(anchors, bundle.manifest.window.span_ms)
+    cell.findings[ENCODER] = watching.judged(nearest, points, states)
     if bundle.head:
         cell.findings[HEAD] = watching.judged(bundle.head.name, points)
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import LinkCapture
-from detector.verdict import NORMAL
+from detector.oncall.rates import most_events
+from detector.state import NORMAL
 from detector.window import WindowSpec
 from training.labelled import LabelledWindows
 
@@ -23,7 +24,6 @@ from .alarms import (
     crossed_events,
     false_events,
     find_threshold,
-    most_events,
     well_days,
 )
 from .episodes import EpisodeError, matching

@@ -6,7 +6,7 @@ each run are kept, so that folds and seeds can be pooled and runs drawn again af
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.capture import LinkCapture
-from detector.state import Steady
+from detector.state import NORMAL
 from detector.truth import Change, compare
-from detector.verdict import NORMAL
 from detector.window import WindowSpec
+
+from .majority import majority
 
 TILE = 20_000  # windows named at once, to bound memory
 
 # What is known of windows (windows, ...) to one name for each.
 Name = Callable[[NDArray[Any]], Sequence[str]]
+# What is known of one link's windows, and their ends, to the link's state after each.
+States = Callable[[NDArray[Any], NDArray[np.int64]], Sequence[str | None]]
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -108,15 +111,21 @@ class WatchedLink:
             for (truth, kind, word), number in sorted(found.items())
         ]
 
-    def changes(self, said: NDArray[np.str_], agree: int, of: int) -> list[Change]:
-        """List the changes of the steady state that follows from what was *said*."""
-        steady, state, changes = Steady(agree, of), NORMAL, []
-        for row, word in zip(self.rows.tolist(), said.tolist(), strict=True):
-            at_ms = self.link.start_ms + self.spec.span_ms + row * self.link.step_ms
-            now = steady.push(self.link.link, at_ms, word).label or state
-            if now != state:
-                changes.append(Change(self.link.link, at_ms, now))
-                state = now
+    @property
+    def ends_ms(self) -> NDArray[np.int64]:
+        """When each usable window ends, Unix milliseconds: (windows,)."""
+        ends_ms: NDArray[np.int64] = (
+            self.link.start_ms + self.spec.span_ms + self.rows * self.link.step_ms
+        )
+        return ends_ms
+
+    def changes(self, states: Iterable[str | None]) -> list[Change]:
+        """List the changes of a steady state that is given after each usable window."""
+        state, changes = NORMAL, []
+        for at_ms, now in zip(self.ends_ms.tolist(), states, strict=True):
+            if (now or state) != state:
+                state = now or state
+                changes.append(Change(self.link.link, at_ms, state))
         return changes
 
 
@@ -144,15 +153,27 @@ class Watching:
         """Describe every usable window once, for several judgements: one array for each link."""
         return [_in_tiles(describe, link.windows) for link in self.links]
 
-    def judged(self, name: Name, described: Sequence[NDArray[Any]] | None = None) -> Findings:
-        """Let a method name every window, raw or as *described*, and count how right it was."""
+    def judged(
+        self,
+        name: Name,
+        described: Sequence[NDArray[Any]] | None = None,
+        states: States | None = None,
+    ) -> Findings:
+        """Let a method name every window, raw or as *described*, and count how right it was.
+
+        *states* gives a link's steady state after each window; without it the majority of the
+        last windows' names is the state.
+        """
         counts: list[Count] = []
         changes: list[Change] = []
         for place, (link, recorded) in enumerate(zip(self.links, self._recorded, strict=True)):
             what = link.windows if described is None else described[place]
             said = _in_tiles(lambda tile: np.array(name(tile), str), what)
             counts += link.counts(said)
-            found = link.changes(said, self._agree, self._of)
+            if states:
+                found = link.changes(states(what, link.ends_ms))
+            else:
+                found = link.changes(majority(said.tolist(), self._agree, self._of))
             changes += [one for one in found if not _is_taken(one, link.link, recorded)]
         return Findings(counts, self._following(changes))
 

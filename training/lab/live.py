@@ -14,9 +14,10 @@ import numpy as np
 
 from detector.capture import links_of, read_table
 from detector.config import Kafka
+from detector.events import TELEMETRY_LOST, Event
 from detector.probe.outlets import KafkaWindows
+from detector.state import SILENT
 from detector.truth import Change, Found, compare
-from detector.verdict import Event
 from detector.window import WindowSpec
 
 from .namespaces import LabError
@@ -105,7 +106,9 @@ class Events:
         except msgspec.MsgspecError as error:
             log.warning("an event can't be read", extra={"why": str(error)})
             return
-        self.changes.append(Change(event.link, event.at_ms, event.state))
+        if event.is_handover or event.state == SILENT or event.fault == TELEMETRY_LOST:
+            return  # told by the onset that follows; or of what no recording has a truth for
+        self.changes += [Change(one.link, one.at_ms, one.state) for one in event.each()]
 
     def close(self) -> None:
         """Stop listening. Safe to call twice."""

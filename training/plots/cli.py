@@ -100,25 +100,21 @@ def loss(trace: Path, out: Path) -> None:
     help=f"Links to draw (patterns), {MOST_LINKS} at most; can be given several times",
 )
 @click.option(
-    "--agree",
-    type=COUNT,
-    default=STATE.agree,
+    "--evidence",
+    type=click.FloatRange(0, min_open=True),
+    default=STATE.evidence,
     show_default=True,
-    help="Windows that must agree on a new state ...",
+    help="At which a state changes; more is surer and later",
 )
-@click.option("--of", type=COUNT, default=STATE.of, show_default=True, help="... of this many")
 @_out(*STILL)
 def run(
     bundle: Path,
     captures: tuple[Path, ...],
     links: tuple[str, ...],
-    agree: int,
-    of: int,
+    evidence: float,
     out: Path,
 ) -> None:
     """Draw how far links of CAPTURES are from each anchor of BUNDLE as time goes."""
-    if not of < 2 * agree <= 2 * of:
-        raise click.UsageError("--agree must be more than half of --of, and no more than it")
     with _failing():
         from detector.bundle import load
         from detector.capture import read_links
@@ -132,7 +128,9 @@ def run(
         found = read_links(captures, loaded.manifest.window, links)
         _tell_left_out([link.link for link in found[MOST_LINKS:]])
         encoder = open_encoder(loaded)
-        drawn = [watch(loaded, encoder, link, agree, of) for link in found[:MOST_LINKS]]
+        drawn = [
+            watch(loaded, encoder, link, State(evidence=evidence)) for link in found[:MOST_LINKS]
+        ]
         style.save(run_figure(drawn), out)
     click.echo(out)
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
+from detector.oncall.rates import most_events
 from training.judging.alarms import (
     DAY_SECONDS,
     Rule,
@@ -13,7 +14,6 @@ from training.judging.alarms import (
     crossed_events,
     false_events,
     find_threshold,
-    most_events,
     well_days,
 )
 

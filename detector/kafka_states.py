@@ -1,0 +1,253 @@
+"""What is kept of links, and what daemons tell each other, on two topics of Kafka.
+
+Records of links lie on a compacted topic with as many partitions as the windows' topic has, and
+are read when a partition is assigned. Writing them is the sink's, so that they are acknowledged
+in their turn. Words between daemons may be lost; they are said again two seconds later.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import msgspec
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from .config import Kafka
+from .events import TOLD, Event
+from .oncall.record import LinkRecord, Word
+from .sinks import SinkUnavailableError
+from .source import Place
+
+log = logging.getLogger(__name__)
+
+CONNECT_MS = 3000
+AGAIN_SECONDS = 1.0
+POLL_MS = 500
+READ_SECONDS = 120.0  # for one reading; a broker that takes longer is away
+LATEST = 5000  # records at the end of the events' topic in which a told event is looked for
+MINUTES_MS = 600_000  # that words are kept
+
+
+class KafkaStates:
+    """Reads what was kept, and passes words between daemons."""
+
+    def __init__(
+        self, settings: Kafka, stopping: threading.Event, beat: Callable[[], None]
+    ) -> None:
+        self._settings, self._stopping = settings, stopping
+        self._beat = beat  # called while waiting: a broker that is away is not a hang
+        self._record = msgspec.json.Decoder(LinkRecord)
+        self._word = msgspec.json.Decoder(Word)
+        self._are_made = False
+        self._listener: Any = None
+        self._speaker: Any = None
+
+    def restore(self, places: Collection[Place]) -> Sequence[LinkRecord]:
+        """Read the records of some partitions; the last one of each link counts.
+
+        Tries for as long as the broker is away: without them a fault that was told of would be
+        told of again.
+
+        Raises:
+            SinkUnavailableError: if told to stop while it is away.
+        """
+        while True:
+            self._beat()
+            try:
+                return self._restored(places)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("states can't be read, trying again", extra={"why": repr(error)})
+            if self._stopping.wait(AGAIN_SECONDS):
+                raise SinkUnavailableError("what was kept of the links can't be read")
+
+    def told(self, events: Iterable[Event]) -> Collection[str]:
+        """Look at the end of the events' topic for events that are told already."""
+        wanted = {event.id for event in events}
+        found: set[str] = set()
+        if not wanted:
+            return found
+        try:
+            with closing(self._consumer()) as consumer:
+                for record in _read(consumer, self._settings.events, latest=LATEST):
+                    for name, value in record.headers or ():
+                        if name == TOLD:
+                            found |= wanted & set(value.decode("ascii", "replace").split(","))
+        except (KafkaError, OSError, TimeoutError) as error:
+            # Told twice is better than never.
+            log.warning("events can't be looked up", extra={"why": repr(error)})
+        return found
+
+    def say(self, word: Word) -> None:
+        """Send a word, and don't wait for it to arrive."""
+        if self._speaker is None:
+            self._speaker = self._opened(
+                lambda: KafkaProducer(
+                    bootstrap_servers=self._settings.bootstrap.split(","),
+                    bootstrap_timeout_ms=CONNECT_MS,
+                    client_id="anchorwatchd-words",
+                    acks=1,
+                    enable_idempotence=False,
+                    max_block_ms=200,
+                    delivery_timeout_ms=10_000,
+                    request_timeout_ms=5_000,
+                )
+            )
+        if self._speaker is not None:
+            try:
+                topic, value = self._settings.sightings, msgspec.json.encode(word)
+                self._speaker.send(topic, value, word.daemon.encode())
+            except KafkaError as error:
+                log.debug("a word was lost", extra={"why": repr(error)})
+
+    def words(self) -> Sequence[Word]:
+        """Take what others said since."""
+        if self._listener is None:
+            self._listener = self._opened(self._listening)
+        if self._listener is None:
+            return ()
+        try:
+            polled = self._listener.poll(0)
+        except KafkaError as error:
+            log.debug("words can't be read", extra={"why": repr(error)})
+            return ()
+        words = []
+        for records in polled.values():
+            for record in records:
+                try:
+                    words.append(self._word.decode(record.value or b""))
+                except msgspec.MsgspecError as error:
+                    log.warning("a word can't be read", extra={"why": str(error)})
+        return words
+
+    def close(self) -> None:
+        """Let go of both connections."""
+        if self._listener is not None:
+            self._listener.close(autocommit=False, timeout_ms=1000)
+            self._listener = None
+        if self._speaker is not None:
+            self._speaker.close(timeout=1)
+            self._speaker = None
+
+    def _restored(self, places: Collection[Place]) -> list[LinkRecord]:
+        self._make_topics()
+        wanted = {partition for _, partition in places}
+        latest: dict[bytes, LinkRecord] = {}
+        with closing(self._consumer()) as consumer:
+            count = len(consumer.partitions_for_topic(self._settings.states) or ())
+            lying = {partition % count for partition in wanted} if count else set()
+            for record in _read(consumer, self._settings.states, only=lying):
+                if not record.value:
+                    latest.pop(record.key, None)
+                    continue
+                try:
+                    one = self._record.decode(record.value)
+                except msgspec.MsgspecError as error:
+                    log.warning(
+                        "a kept state can't be read",
+                        extra={"offset": record.offset, "why": str(error)},
+                    )
+                    continue
+                if one.partition in wanted:
+                    latest[record.key] = one
+        return list(latest.values())
+
+    def _consumer(self) -> Any:
+        return KafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap.split(","),
+            bootstrap_timeout_ms=CONNECT_MS,
+            client_id="anchorwatchd-states",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+
+    def _listening(self) -> Any:
+        self._make_topics()
+        consumer = self._consumer()
+        topic = self._settings.sightings
+        places = [
+            TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
+        ]
+        if not places:
+            consumer.close()
+            return None
+        consumer.assign(places)
+        consumer.seek_to_end(*places)
+        return consumer
+
+    def _opened(self, make: Any) -> Any:
+        try:
+            return make()
+        except (KafkaError, OSError) as error:
+            log.debug("no connection for words", extra={"why": repr(error)})
+            return None
+
+    def _make_topics(self) -> None:
+        """Make the topics that aren't there, with as many partitions as the windows have."""
+        if self._are_made:
+            return
+        settings = self._settings
+        with closing(
+            KafkaAdminClient(
+                bootstrap_servers=settings.bootstrap.split(","), bootstrap_timeout_ms=CONNECT_MS
+            )
+        ) as admin:
+            there = set(admin.list_topics())
+            with closing(self._consumer()) as consumer:
+                count = len(consumer.partitions_for_topic(settings.windows) or ()) or 1
+            wanted = {
+                settings.states: (count, {"cleanup.policy": "compact"}),
+                settings.sightings: (1, {"retention.ms": str(MINUTES_MS)}),
+            }
+            for topic, (partitions, configs) in wanted.items():
+                if topic not in there:
+                    self._make_topic(admin, topic, partitions, configs)
+        self._are_made = True
+
+    def _make_topic(
+        self, admin: Any, topic: str, partitions: int, configs: dict[str, str]
+    ) -> None:
+        try:
+            admin.create_topics(
+                {topic: {"num_partitions": partitions, "configs": configs}}, timeout_ms=10_000
+            )
+        except TopicAlreadyExistsError:  # another daemon was quicker
+            return
+        except KafkaError as error:
+            # Whoever runs the broker may want to make topics himself; writing makes them mostly.
+            log.warning("topic can't be made", extra={"topic": topic, "why": repr(error)})
+            return
+        log.info("topic made", extra={"topic": topic, "partitions": partitions})
+
+
+def _read(
+    consumer: Any, topic: str, *, only: Collection[int] | None = None, latest: int | None = None
+) -> Iterator[Any]:
+    """Read a topic up to where it ends now: all, *only* some partitions, or the *latest* records.
+
+    Raises:
+        TimeoutError: if that takes too long.
+    """
+    numbers = consumer.partitions_for_topic(topic) or ()
+    places = [TopicPartition(topic, one) for one in numbers if only is None or one in only]
+    if not places:
+        return
+    consumer.assign(places)
+    ends = consumer.end_offsets(places)
+    begins = consumer.beginning_offsets(places)
+    for place in places:
+        first = begins[place] if latest is None else max(begins[place], ends[place] - latest)
+        consumer.seek(place, first)
+    deadline = time.monotonic() + READ_SECONDS
+    left = {place for place in places if begins[place] < ends[place]}
+    while left:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{topic} was not read within {READ_SECONDS:g} s")
+        for records in consumer.poll(POLL_MS).values():
+            yield from records
+        left = {place for place in left if consumer.position(place) < ends[place]}

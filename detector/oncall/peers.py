@@ -1,0 +1,77 @@
+"""Peers: what the other daemons of the group hear of the exporters that are also ours.
+
+An exporter's links lie on many partitions and so with many daemons. None may call it lost while
+another hears it, or has not yet read what came of it; and one of them tells of it, not all.
+"""
+
+from dataclasses import dataclass, field
+
+from .record import Sighting, States, Word
+from .silence import Silence
+
+SAY_SECONDS = 2.0  # from one word to the next
+LIVE_SECONDS = 15.0  # a daemon that was silent for longer counts no more
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One other daemon."""
+
+    heard: float  # seconds of the caller's clock
+    is_behind: bool
+    partitions: dict[str, int] = field(default_factory=dict)  # exporter to its first one there
+
+
+class Peers:
+    """Listens to the others, and tells them what is heard here."""
+
+    def __init__(self, daemon: str, states: States) -> None:
+        self.daemon = daemon
+        self._states = states
+        self._peers: dict[str, _Peer] = {}
+        self._said = float("-inf")
+
+    def listen(self, now: float) -> dict[str, Sighting]:
+        """Take the others' words; give, of each exporter, the latest sighting."""
+        sightings: dict[str, Sighting] = {}
+        for word in self._states.words():
+            if word.daemon == self.daemon:
+                continue
+            peer = self._peers.setdefault(word.daemon, _Peer(now, word.is_behind))
+            peer.heard, peer.is_behind = now, word.is_behind
+            for name, sighting in word.exporters.items():
+                peer.partitions[name] = sighting.partition
+                if name not in sightings or sighting.age < sightings[name].age:
+                    sightings[name] = sighting
+        for name in [name for name, one in self._peers.items() if now - one.heard > LIVE_SECONDS]:
+            del self._peers[name]
+        return sightings
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to say something again."""
+        return now - self._said >= SAY_SECONDS
+
+    @property
+    def are_there(self) -> bool:
+        """Whether any other daemon was heard of late."""
+        return bool(self._peers)
+
+    def say(self, now: float, silence: Silence, attention: float, *, is_behind: bool) -> None:
+        """Let the others know whom we hear."""
+        self._said = now
+        heard = silence.recent(since=attention - 2 * SAY_SECONDS)
+        exporters = {
+            name: Sighting(round(attention - at, 3), round(limit, 1), partition)
+            for name, (at, limit, partition) in heard.items()
+        }
+        self._states.say(Word(daemon=self.daemon, is_behind=is_behind, exporters=exporters))
+
+    @property
+    def is_any_behind(self) -> bool:
+        """Whether another daemon may have windows that it has not read."""
+        return any(peer.is_behind for peer in self._peers.values())
+
+    def is_ours(self, source: str, first: int) -> bool:
+        """Whether it is for us to tell of an exporter whose first partition here is *first*."""
+        peers = self._peers.values()
+        return all(first <= peer.partitions.get(source, first) for peer in peers)

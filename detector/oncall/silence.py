@@ -1,0 +1,308 @@
+"""Silence: links and exporters of which nothing comes any more.
+
+Blocked can mean that nothing arrives, so the absence of windows is an observation. What it means
+depends on who else is heard:
+
+* a link is *silent* if its exporter has reported others for as long as would have been enough
+  for the link to report some windows; a busy link going silent is a fault, one that is usually
+  idle at this hour is not;
+* an exporter is *lost* if nothing comes of any of its links: then the links aren't to blame;
+* nobody is either while the daemon itself isn't listening (`attention`) or has not read what the
+  broker has, which is asked for before anything is said (`Reach`).
+
+No clock and no I/O in here: the service says what time it is and asks the source.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from detector.config import Silence as Settings
+from detector.source import Place
+
+from .groups import Groups
+
+Reach = Callable[[Collection[Place]], Collection[Place]]  # those of which all was read
+
+HOURS = 24
+LEARNING = 0.02  # weight of one report in what is usual at its hour
+PATIENCE = 0.9  # share of a long gap that is still expected after the next short one
+AGAIN_SECONDS = 2.0  # until a suspicion that could not be confirmed is looked at again
+EXCUSED_SECONDS = 60.0  # until an idle link's silence is looked at again: its busy hour may come
+
+
+class Heard(NamedTuple):
+    """One window that came, as far as silence is concerned."""
+
+    link: str
+    source: str
+    place: Place
+    end_ms: int
+    activity: float  # how much traffic it had, in any unit that is the link's own
+
+
+class Noticed(NamedTuple):
+    """Something about a link or, where *link* is empty, an exporter."""
+
+    what: Literal["appeared", "silent", "retired", "lost", "back"]  # the last two of exporters
+    link: str
+    source: str
+    since: float  # attention's seconds at which it was last heard of
+    place: Place | None = None  # of a link's windows
+
+
+@dataclass(slots=True)
+class Presence:
+    """When a link was heard of, and what is usual for it."""
+
+    source: str
+    place: Place
+    heard: float  # attention's seconds at which it last reported
+    last_ms: int = -1  # end of its newest window
+    gap: float = 0.0  # seconds from one report to the next, the longer ones of late
+    activity: float = 0.0  # of its last window
+    hours: list[float] = field(default_factory=lambda: [-1.0] * HOURS)  # by UTC hour; -1: not seen
+    is_silent: bool = False  # and that is a fault
+    is_excused: bool = False  # silent, but idle at this hour
+
+
+@dataclass(slots=True)
+class Exporter:
+    """When an exporter was heard of, here or by another daemon, and its links here."""
+
+    heard: float
+    heard_here: float = -1.0
+    links: set[str] = field(default_factory=set)
+    elsewhere: float = 0.0  # the longest that links elsewhere may take to be late, seconds
+    is_lost: bool = False
+    returned: float = -1.0  # when it last came back
+
+
+class Silence:
+    """Watches for what doesn't come."""
+
+    def __init__(self, settings: Settings, groups: Groups | None = None) -> None:
+        self.groups = groups or Groups()
+        self.links: dict[str, Presence] = {}
+        self.exporters: dict[str, Exporter] = {}
+        self._settings = settings
+        self._wheel: dict[int, list[tuple[str, str]]] = {}  # second to whom to look at then
+        self._turned = 0  # second up to which the wheel was looked at
+
+    def hear(self, windows: Iterable[Heard], now: float) -> list[Noticed]:
+        """Take what came; *now* is attention's time. Gives new links and exporters come back."""
+        noticed: list[Noticed] = []
+        for one in windows:
+            link = self.links.get(one.link)
+            if link is None:
+                self._add(one.link, Presence(one.source, one.place, now))
+                noticed.append(Noticed("appeared", one.link, one.source, now, one.place))
+                link = self.links[one.link]
+            elif link.source != one.source:
+                self._move(one.link, link, one.source)
+            if now > link.heard:
+                self._learn_pace(link, now - link.heard)
+            link.heard, link.place = now, one.place
+            link.last_ms = max(link.last_ms, one.end_ms)
+            if link.is_silent or link.is_excused:
+                link.is_silent = link.is_excused = False
+                self._look_at(one.link, one.source, now + self._limit(link))
+            link.activity = one.activity
+            _learn(link, one)
+            self.exporters[one.source].heard_here = now
+            noticed += self.sighted(one.source, now)
+        return noticed
+
+    def sighted(self, source: str, at: float, limit: float = 0.0) -> list[Noticed]:
+        """Note that an exporter reported at *at*: here, or elsewhere with links of a *limit*."""
+        exporter = self.exporters.get(source)
+        if exporter is None:
+            return []
+        exporter.elsewhere = max(limit, PATIENCE * exporter.elsewhere)
+        if at <= exporter.heard:
+            return []
+        since, exporter.heard = exporter.heard, at
+        if not exporter.is_lost:
+            return []
+        exporter.is_lost, exporter.returned = False, at
+        self._look_at("", source, at + self._settings.least_seconds)
+        return [Noticed("back", "", source, since)]
+
+    def tick(self, now: float, hour: int, reach: Reach) -> list[Noticed]:
+        """Look at whoever is due, at attention's time and UTC hour; give what is new."""
+        due = self._due(now)
+        late = [(link, source) for link, source in due if self._is_late(link, source, now)]
+        retired = [who for who in late if self._has_left(who[0], now)]
+        late = [who for who in late if who not in retired]
+        if not self._settings.enabled:
+            for link, source in late:
+                if link:
+                    at = self.links[link].heard + self._settings.retire_seconds
+                    self._look_at(link, source, at)
+            late = []
+        read = set(reach(self._places(late))) if late else set()
+        noticed = [self._retire(link, source) for link, source in retired]
+        for link, source in late:
+            noticed += self._judge(link, source, now, hour, read)
+        return noticed
+
+    def recent(self, since: float) -> dict[str, tuple[float, float, int]]:
+        """Give exporters heard here since: when, their limit, and their first partition here."""
+        return {
+            name: (
+                one.heard_here,
+                self._own_limit(one),
+                min(self.links[k].place[1] for k in one.links),
+            )
+            for name, one in self.exporters.items()
+            if one.heard_here > since and one.links
+        }
+
+    def drop(self, place: Place) -> list[str]:
+        """Forget the links of a partition that another daemon has now; give their names."""
+        gone = [name for name, link in self.links.items() if link.place == place]
+        for name in gone:
+            self._remove(name)
+        return gone
+
+    def remember(self, name: str, link: Presence) -> None:
+        """Know a link from before, of another daemon or an earlier start."""
+        if name not in self.links:
+            self._add(name, link)
+
+    def _add(self, name: str, link: Presence) -> None:
+        self.links[name] = link
+        if link.source not in self.exporters:
+            self.exporters[link.source] = Exporter(link.heard)
+            self._look_at("", link.source, link.heard + self._settings.least_seconds)
+        self.exporters[link.source].links.add(name)
+        self.groups.add(name, link.source)
+        self._look_at(name, link.source, link.heard + self._limit(link))
+
+    def _move(self, name: str, link: Presence, source: str) -> None:
+        """Another exporter reports a link."""
+        heard, place = link.heard, link.place
+        self._remove(name)
+        link.source, link.heard, link.place = source, heard, place
+        self._add(name, link)
+
+    def _remove(self, name: str) -> None:
+        link = self.links.pop(name)
+        self.groups.remove(name, link.source)
+        exporter = self.exporters[link.source]
+        exporter.links.discard(name)
+        if not exporter.links:
+            del self.exporters[link.source]
+
+    def _retire(self, name: str, source: str) -> Noticed:
+        link = self.links[name]
+        self._remove(name)
+        return Noticed("retired", name, source, link.heard, link.place)
+
+    def _learn_pace(self, link: Presence, gap: float) -> None:
+        """Take the time since the last report into what is to be expected."""
+        exporter = self.exporters[link.source]
+        was_lost = exporter.is_lost or link.heard < exporter.returned
+        if link.is_silent or link.is_excused or was_lost:
+            # An incident is no pace; but whoever is called silent again and again has another.
+            least = self._settings.least_seconds / self._settings.missed_windows
+            gap = min(gap, 2 * max(link.gap, least))
+        link.gap = max(gap, PATIENCE * link.gap + (1 - PATIENCE) * gap)
+
+    def _look_at(self, link: str, source: str, at: float) -> None:
+        second = max(int(at) + 1, self._turned + 1)
+        self._wheel.setdefault(second, []).append((link, source))
+
+    def _due(self, now: float) -> list[tuple[str, str]]:
+        due: list[tuple[str, str]] = []
+        while self._turned < int(now):
+            self._turned += 1
+            due += self._wheel.pop(self._turned, ())
+        return due
+
+    def _is_late(self, name: str, source: str, now: float) -> bool:
+        """Whether nothing came for long; whoever is not late is looked at when it would be."""
+        if name:
+            link = self.links.get(name)
+            if link is None or link.source != source:
+                return False  # gone, or looked at under its new exporter
+            at = link.heard + self._limit(link)
+        else:
+            exporter = self.exporters.get(source)
+            if exporter is None or exporter.is_lost:
+                return False
+            at = exporter.heard + self._exporter_limit(exporter)
+        if at >= now:
+            self._look_at(name, source, at)
+        return at < now
+
+    def _has_left(self, name: str, now: float) -> bool:
+        return bool(name) and now - self.links[name].heard > self._settings.retire_seconds
+
+    def _places(self, late: Iterable[tuple[str, str]]) -> set[Place]:
+        places: set[Place] = set()
+        for name, source in late:
+            names = [name] if name else self.exporters[source].links
+            places.update(self.links[one].place for one in names)
+        return places
+
+    def _judge(
+        self, name: str, source: str, now: float, hour: int, read: Collection[Place]
+    ) -> list[Noticed]:
+        """Say what the silence of somebody who is late means, or look again."""
+        if not name:
+            return self._judge_exporter(source, now, read)
+        link, exporter = self.links[name], self.exporters[source]
+        # Had the exporter died, the last that was heard of any link would be about as old.
+        is_alone = exporter.heard - link.heard >= self._limit(link)
+        again = AGAIN_SECONDS
+        found: list[Noticed] = []
+        if is_alone and link.place in read and not link.is_silent:
+            link.is_excused = self._is_idle(link, hour)
+            link.is_silent = not link.is_excused
+            if link.is_silent:
+                found = [Noticed("silent", name, source, link.heard, link.place)]
+        if link.is_silent or link.is_excused:
+            left = self._settings.retire_seconds - (now - link.heard)
+            again = max(1.0, left if link.is_silent else min(left, EXCUSED_SECONDS))
+        self._look_at(name, source, now + again)
+        return found
+
+    def _judge_exporter(self, source: str, now: float, read: Collection[Place]) -> list[Noticed]:
+        exporter = self.exporters[source]
+        if not {self.links[name].place for name in exporter.links} <= set(read):
+            self._look_at("", source, now + AGAIN_SECONDS)
+            return []
+        exporter.is_lost = True
+        return [Noticed("lost", "", source, exporter.heard)]
+
+    def _limit(self, link: Presence) -> float:
+        """Seconds without a window after which a link is late."""
+        return max(self._settings.least_seconds, self._settings.missed_windows * link.gap)
+
+    def _exporter_limit(self, exporter: Exporter) -> float:
+        """Seconds without any window after which an exporter is late: its slowest link's."""
+        return max(self._own_limit(exporter), exporter.elsewhere)
+
+    def _own_limit(self, exporter: Exporter) -> float:
+        links = (self.links[name] for name in exporter.links)
+        limits = (self._limit(link) for link in links if not link.is_silent)
+        return max(limits, default=self._settings.least_seconds)
+
+    def _is_idle(self, link: Presence, hour: int) -> bool:
+        """Whether a link carries next to nothing now, by its last window and what is usual."""
+        most = max(link.hours)
+        if most <= 0:
+            return True
+        expected = max(link.activity, link.hours[hour])
+        return expected <= self._settings.idle_share * most
+
+
+def _learn(link: Presence, one: Heard) -> None:
+    """Take a window's traffic into what is usual at its hour."""
+    hour = one.end_ms // 3_600_000 % HOURS
+    usual = link.hours[hour]
+    if usual < 0:
+        link.hours[hour] = one.activity
+    else:
+        link.hours[hour] = usual + LEARNING * (one.activity - usual)

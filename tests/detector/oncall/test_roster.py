@@ -1,0 +1,378 @@
+"""The roster: what is told of links over time, over restarts and over moves of partitions."""
+
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detector.config import Events, Silence
+from tests.detector.oncall.keeping import DiedError, Life, Topics
+from tests.fakes import WallClock
+
+BLOCKED = ("onset", "a", "blocked")
+WELL_AGAIN = ("abated", "a", "blocked")
+
+
+@pytest.fixture
+def topics():
+    """Give topics with nothing on them."""
+    return Topics()
+
+
+@pytest.fixture
+def live(make_service, topics):
+    """Begin lives of a daemon on the test's topics."""
+    return partial(Life, make_service, topics)
+
+
+def test_one_event_opens_a_fault_and_one_closes_it(live, topics):
+    """A pager listens to events and wants one for each end of an incident."""
+    life = live()
+    life.seconds(10, a="normal")
+    life.seconds(20, a="blocked")
+    life.seconds(10, a="normal")
+
+    onset, end = topics.events
+
+    assert topics.told == [BLOCKED, WELL_AGAIN]
+    assert onset.episode == end.episode
+    assert (onset.previous, end.state) == ("normal", "normal")
+    assert end.duration_ms == pytest.approx(20_000, abs=2000)
+    assert end.worst_margin >= onset.verdict.margin > 0
+    assert onset.reason
+
+
+def test_a_link_that_is_first_seen_and_is_well_is_no_news_and_one_that_is_ill_is(live, topics):
+    """A fault that was there before the daemon must not stay unsaid."""
+    live().seconds(5, a="normal", b="blocked")
+
+    assert topics.told == [("onset", "b", "blocked")]
+
+
+def test_a_fault_that_turns_into_another_ends_before_the_other_begins(live, topics):
+    """Two incidents, each with both its ends."""
+    life = live()
+    life.seconds(10, a="blocked")
+    life.seconds(40, a="capacity-limited")
+
+    assert topics.told == [BLOCKED, WELL_AGAIN, ("onset", "a", "capacity-limited")]
+    assert [event.state for event in topics.events][1:] == ["capacity-limited"] * 2
+
+
+def test_a_restart_in_the_middle_of_a_fault_is_not_heard_of(live, topics):
+    """An upgrade at night must not call anybody, and the end must still be told."""
+    first = live()
+    first.seconds(10, a="normal")
+    first.seconds(10, a="blocked")
+    second = live(clock=first.clock)
+    second.seconds(10, a="blocked")
+    assert topics.told == [BLOCKED]
+
+    second.seconds(10, a="normal")
+
+    assert topics.told == [BLOCKED, WELL_AGAIN]
+    assert len({event.episode for event in topics.events}) == 1
+
+
+@pytest.mark.parametrize("dies_at", ["before", "events", "after", "commit"])
+def test_wherever_the_daemon_dies_a_fault_is_told_once(live, topics, dies_at):
+    """The batch is read again after the crash; nobody may be called twice, or not at all."""
+    first = live()
+    first.seconds(10, a="normal")
+    first.sink.dies_at = dies_at
+    died_at = None
+    for _ in range(5):
+        try:
+            first.second(a="blocked")
+        except DiedError:
+            died_at = first.clock.now
+            break
+    assert died_at is not None or dies_at == "events"
+
+    first.clock.sleep(-1)  # what was not committed comes again
+    second = live(clock=first.clock)
+    second.seconds(10, a="blocked")
+    second.seconds(10, a="normal")
+
+    assert topics.told == [BLOCKED, WELL_AGAIN]
+
+
+def test_what_waits_for_company_when_the_daemon_dies_is_told_by_the_next(live, topics):
+    """Three seconds of patience must not cost an incident."""
+    events = Events(gather_seconds=60, gather_links=2)
+    first = live(events=events)
+    first.seconds(10, a="normal", b="normal")
+    first.seconds(5, a="blocked", b="normal")
+    assert topics.events == []
+
+    second = live(clock=first.clock, events=events)
+    second.seconds(65, a="blocked", b="normal")
+
+    assert topics.told == [BLOCKED]
+
+
+def test_what_waits_for_company_is_told_when_the_daemon_is_stopped(live, topics):
+    """Nobody knows when the next one starts."""
+    life = live(events=Events(gather_seconds=60, gather_links=2))
+    life.seconds(10, a="normal", b="normal")
+    life.seconds(5, a="blocked", b="normal")
+
+    life.service.stop()
+    life.service.run(0)
+
+    assert topics.told == [BLOCKED]
+    assert all(not record.waiting for record in topics.kept.values())
+
+
+def test_many_links_of_one_exporter_that_fail_together_are_one_event(live, topics):
+    """A router that dies is one call, not two hundred."""
+    life = live(events=Events(gather_seconds=3, gather_links=3))
+    links = {f"a{number}": "normal" for number in range(4)}
+    life.seconds(10, **links)
+    life.seconds(10, **dict.fromkeys(links, "blocked"))
+
+    (event,) = topics.events
+
+    assert event.links == ("a0", "a1", "a2", "a3")
+    assert event.group == "probe-1"
+
+
+def test_a_silent_link_is_told_of_with_the_reason_and_that_it_is_back(live, topics):
+    """Nothing arriving is a fault with a beginning and an end as any other."""
+    life = live()
+    life.seconds(20, a="normal", b="normal")
+    life.seconds(30, b="normal")
+    life.seconds(10, a="normal", b="normal")
+
+    onset, end = topics.events
+
+    assert topics.told == [("onset", "a", "silent"), ("abated", "a", "silent")]
+    assert "its exporter reported others" in onset.reason
+    assert onset.verdict is None
+    # It began with the last window that came, not when somebody noticed.
+    assert onset.at_ms - onset.since_ms == pytest.approx(11_000, abs=1500)
+    assert onset.episode == end.episode
+
+
+def test_a_fault_that_goes_quiet_stays_that_fault(live, topics):
+    """Blocked, and then nothing comes any more: that is no second incident."""
+    life = live()
+    life.seconds(20, a="normal", b="normal")
+    life.seconds(10, a="blocked", b="normal")
+    life.seconds(60, b="normal")
+
+    assert topics.told == [BLOCKED]
+    assert life.states["a"] == "blocked"
+
+
+def test_a_link_that_fell_silent_while_the_daemon_was_away_is_missed(live, topics):
+    """Who restarts at the wrong moment must not become blind to one link for ever."""
+    first = live()
+    first.seconds(20, a="normal", b="normal")
+    first.clock.sleep(600)
+    second = live(clock=first.clock)
+    second.seconds(5, b="normal")
+    assert topics.told == []
+
+    second.seconds(20, b="normal")
+
+    assert topics.told == [("onset", "a", "silent")]
+
+
+def test_ten_minutes_without_the_daemon_make_nobody_silent(live, topics):
+    """While it was away it heard nothing; that says nothing of the links."""
+    first = live()
+    first.seconds(20, a="normal", b="normal", z="normal")
+    first.clock.sleep(600)
+    second = live(clock=first.clock)
+    second.seconds(60, a="normal", b="normal", z="normal")
+
+    assert topics.told == []
+
+
+def test_while_the_broker_is_away_nobody_is_silent_nor_right_after(live, topics):
+    """Its clients come back one by one."""
+    life = live()
+    life.seconds(20, a="normal", b="normal")
+    for _ in range(300):  # the loop goes on, and hears nothing of the broker
+        life.clock.sleep(1)
+        life.service.step(0)
+    life.seconds(8, b="normal")
+
+    assert topics.told == []
+
+
+def test_a_daemon_that_is_behind_blames_nobody(live, topics):
+    """What it has not read yet may be just what it misses."""
+    life = live()
+    life.seconds(20, a="normal", b="normal")
+    life.source.is_behind = True
+    life.seconds(100, b="normal")
+
+    assert topics.told == []
+
+
+def test_a_lost_exporter_is_one_event_and_none_for_its_links(live, topics):
+    """A collector that died is no fault of its two hundred trunks."""
+    life = live()
+    life.seconds(20, a="normal", b="normal", z="normal")
+    life.seconds(60, z="normal")
+
+    (event,) = topics.events
+
+    assert (event.type, event.link, event.source) == ("onset", "", "probe-1")
+    assert event.state == "telemetry-lost"
+    assert life.states == {"a": "normal", "b": "normal", "z": "normal"}
+
+
+def test_a_lost_exporter_that_comes_back_is_told_of_even_after_a_restart(live, topics):
+    """Both ends of the incident have to be the same one's."""
+    first = live()
+    first.seconds(20, a="normal", z="normal")
+    first.seconds(30, z="normal")
+    second = live(clock=first.clock)
+    second.seconds(60, z="normal")
+    assert len(topics.events) == 1
+
+    second.seconds(3, a="normal", z="normal")
+
+    onset, end = topics.events
+    assert (end.type, end.source, end.previous) == ("abated", "probe-1", "telemetry-lost")
+    assert onset.episode == end.episode
+    third = live(clock=first.clock)
+    third.seconds(20, a="normal", z="normal")
+    assert len(topics.events) == 2
+
+
+def test_a_link_that_left_for_good_ends_its_fault_and_is_forgotten(live, topics):
+    """An alarm that nobody can close is muted, and with it the next one."""
+    life = live(silence=Silence(retire_seconds=60))
+    life.seconds(20, a="normal", b="normal")
+    life.seconds(10, a="blocked", b="normal")
+    life.seconds(70, b="normal")
+
+    assert topics.told == [BLOCKED, WELL_AGAIN]
+    assert topics.events[-1].state == "retired"
+    assert list(life.states) == ["b"]
+    assert [record.link for record in topics.kept.values()] == ["b"]
+    sample = life.service.metrics.registry.get_sample_value
+    life.seconds(2, b="normal")
+    assert (
+        sample("anchorwatch_link_state", {"link": "a", "source": "probe-1", "state": "blocked"})
+        is None
+    )
+    assert sample("anchorwatch_noticed_total", {"what": "retired"}) == 1
+
+
+def test_links_of_a_partition_that_moved_away_are_the_other_daemons(live, topics):
+    """Neither their states nor their silence is ours any more; their windows are judged there."""
+    life = live(partitions=(0, 1))
+    life.seconds(20, a="normal@1", b="normal")
+    life.source.move(1, is_gained=False)
+    life.second(a="blocked@1", b="normal")
+    life.seconds(60, b="normal")
+
+    assert topics.told == []
+    assert list(life.states) == ["b"]
+
+
+def test_the_daemon_that_takes_over_knows_what_was_told(live, topics):
+    """A rebalance in the middle of an incident calls nobody."""
+    one = live(partitions=(0, 1))
+    one.seconds(10, a="normal@1", b="normal")
+    one.seconds(10, a="blocked@1", b="normal")
+    one.source.move(1, is_gained=False)
+    one.second(b="normal")
+    other = live(clock=one.clock, partitions=(1,))
+
+    other.seconds(10, a="blocked@1")
+    other.seconds(10, a="normal@1")
+
+    assert topics.told == [BLOCKED, WELL_AGAIN]
+
+
+def both(one, other, count, ours, theirs):
+    """Let two daemons live side by side."""
+    for _ in range(count):
+        one.clock.sleep(-1)  # they share it
+        one.second(**ours)
+        other.second(**theirs)
+
+
+def test_an_exporter_that_another_daemon_hears_is_not_lost(live, topics):
+    """Its links are spread over the daemons of the group."""
+    clock = WallClock()
+    one, other = live(clock=clock, partitions=(0,)), live(clock=clock, partitions=(1,))
+    both(one, other, 30, {"a": "normal"}, {"b": "normal@1"})
+
+    both(one, other, 60, {}, {"b": "normal@1"})
+
+    # One hears nothing of the exporter but a word from the other: so its link is to blame.
+    assert topics.told == [("onset", "a", "silent")]
+
+
+def test_an_exporter_that_nobody_hears_is_told_of_by_one_daemon_alone(live, topics):
+    """Ten daemons that all call about one dead collector are worse than none."""
+    clock = WallClock()
+    one, other = live(clock=clock, partitions=(0,)), live(clock=clock, partitions=(1,))
+    both(one, other, 30, {"a": "normal"}, {"b": "normal@1"})
+
+    both(one, other, 60, {}, {})
+    assert topics.told == [("onset", "probe-1", "telemetry-lost")]
+
+    both(one, other, 5, {"a": "normal"}, {"b": "normal@1"})
+    assert topics.told[1:] == [("abated", "probe-1", "telemetry-lost")]
+
+
+def test_while_another_daemon_is_behind_no_exporter_is_lost(live, topics):
+    """What it has not read may be the exporter's."""
+    clock = WallClock()
+    one, other = live(clock=clock, partitions=(0,)), live(clock=clock, partitions=(1,))
+    both(one, other, 30, {"a": "normal"}, {"b": "normal@1"})
+    other.source.is_behind = True
+
+    both(one, other, 60, {}, {})
+
+    assert topics.told == []
+
+
+LABELS = st.sampled_from(["normal", "blocked", "capacity-limited"])
+STRETCHES = st.lists(st.tuples(LABELS, LABELS, st.integers(1, 8)), min_size=1, max_size=6)
+ENDINGS = st.lists(st.sampled_from(["before", "events", "after", "commit", "stop"]), max_size=3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(STRETCHES, ENDINGS, st.sampled_from([0.0, 3.0]))
+def test_over_any_lives_each_fault_has_one_beginning_and_one_end(
+    make_service, stretches, endings, gather
+):
+    """Whatever happens to daemons, an alarm system stays consistent: this is what it is for."""
+    topics, clock = Topics(), WallClock()
+    events = Events(gather_seconds=gather, gather_links=2)
+    life = Life(make_service, topics, clock=clock, events=events)
+    for first, second, count in stretches:
+        for _ in range(count):
+            try:
+                life.second(a=first, b=second)
+            except DiedError:
+                clock.sleep(-1)  # not committed, so it comes again
+                life = Life(make_service, topics, clock=clock, events=events)
+                life.second(a=first, b=second)
+        if endings:
+            ending = endings.pop()
+            if ending == "stop":
+                life.service.stop()
+                life.service.run(0)
+                life = Life(make_service, topics, clock=clock, events=events)
+            else:
+                life.sink.dies_at = ending
+    life.sink.dies_at = ""
+    life.seconds(30, a="normal", b="normal")
+
+    ids = [one for event in topics.events for one in event.told]
+    assert len(ids) == len(set(ids))
+    for link in "ab":
+        told = [one for one in topics.told if one[1] == link]
+        assert [kind for kind, _, _ in told] == ["onset", "abated"] * (len(told) // 2)
+        assert [state for _, _, state in told[::2]] == [state for _, _, state in told[1::2]]
