@@ -4,6 +4,7 @@ Everything lives on a registry that the service owns. A link's name comes off th
 is one series a link, at most *max_links* of them, and a link that the service forgets goes.
 """
 
+import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from .events import TELEMETRY_LOST
 from .message import REASONS
 from .oncall.duty import Judged
+from .oncall.recall import OUTCOMES as CANARY_OUTCOMES
 from .sinks import Outcome
 from .source import Vitals
 from .state import NORMAL, SILENT, UNKNOWN, LinkState
@@ -103,6 +105,9 @@ class Metrics:
         for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
             for kind in ("onset", "abated") if state != NORMAL else ():
                 self._events.labels(kind, state)
+        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
+            if label != NORMAL:
+                self._canaries.labels(label, canary)
         for reason in (*REASONS, "unreadable"):
             self._rejected.labels(reason)
         self._batch = Histogram(

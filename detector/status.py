@@ -33,6 +33,7 @@ class LinkStatus(msgspec.Struct, frozen=True, gc=False):
     strangeness: float | None = None  # of that window, in thresholds: above 1 it is unknown
     reason: str = ""
     flapping: bool = False
+    heard_seconds: float | None = None  # since a window came, whatever time that is of
 
 
 class SourceStatus(msgspec.Struct, frozen=True, gc=False):

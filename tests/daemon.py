@@ -43,7 +43,10 @@ class Topics:
     @property
     def settings(self) -> dict[str, str]:
         """What to tell the daemon, as its environment has it."""
-        names = {key: f"{self.name}.{key}" for key in ("windows", "verdicts", "events")}
+        names = {
+            key: f"{self.name}.{key}"
+            for key in ("windows", "verdicts", "events", "states", "sightings")
+        }
         names |= {"dead_letters": f"{self.name}.dead", "group": self.name}
         return {f"ANCHORWATCH__KAFKA__{key.upper()}": value for key, value in names.items()}
 

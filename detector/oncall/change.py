@@ -1,8 +1,8 @@
 """What changed in a window: which features, in which stretch, beyond their own noise.
 
 An engineer would look at each curve and say since when it has not been what it usually is. So
-does this: for each feature it finds the stretch of the window that usual values explain worst
-while they explain what lies beside it best, by likelihood ratios. Three things are no change:
+does this: for each feature it finds the stretch of the window that usual values explain worst,
+by a likelihood ratio. Three things are no change:
 
 * noise: of a counter that of events which come in bursts, as on the normal reference, at a rate
   that strays by itself; of a mean or maximum its spread from step to step;
@@ -30,7 +30,7 @@ WAVERING = 4.0  # mean over variance of a rate by itself, squared: it strays by 
 SPREAD = 0.5  # of a mean or maximum from step to step, as its logarithm; recorded links have 0.4
 SMALL = 0.2  # below about this, means and maxima are compared plainly and not as logarithms
 ODD = 1.0  # nats for each step in which a feature is observed though usually not, or not though so
-PARTS = 3  # of a window, whose median tells the load: one of them may hold a fault
+PARTS = 3  # of a window, two of which must agree to tell of the load: one may hold a fault
 TOGETHER = 2.0  # times by which counters that share a load may differ
 LARGEST_LOAD = 8.0  # times more or less than usual
 FEWEST_EVENTS = 5.0  # usual in a window, in bursts, for a counter to tell of the load
@@ -109,14 +109,13 @@ def changes(windows: NDArray[np.float32], usual: NDArray[np.float32], noise: Noi
 def _stretches(steps: int) -> NDArray[np.intp]:
     """List the stretches looked at, first step and step after the last: (stretches, 2).
 
-    First come those that go on until the end, from the longest; then those from the beginning.
+    First come those that go on until the end, one for each step; then those that are over.
     """
-    hop = -(-steps // MOST_EDGES)
     going_on = [(start, steps) for start in range(steps)]
-    over = [(0, end) for end in range(1, steps)]
+    hop = -(-steps // MOST_EDGES)
     edges = range(steps - hop, 0, -hop)
-    within = [(start, end) for end in edges for start in edges if start < end]
-    return np.array([*going_on, *over, *within])
+    over = [(start, end) for end in edges for start in (0, *edges) if start < end]
+    return np.array([*going_on, *over])
 
 
 def _load(windows: NDArray[np.float32], usual: Float, noise: Noise) -> Float:
@@ -127,22 +126,25 @@ def _load(windows: NDArray[np.float32], usual: Float, noise: Noise) -> Float:
     """
     tells = noise.is_count & (usual * windows.shape[1] / noise.burst >= FEWEST_EVENTS)
     parts = np.array_split(windows, min(PARTS, windows.shape[1]), axis=1)
-    levels = np.sort([np.log(np.maximum(mean_rows(part), 0) + RARE) for part in parts], axis=0)
-    # Of a fault that begins in the window two parts don't agree: one is before it, one after.
-    is_steady = np.diff(levels, axis=0).min(axis=0, initial=np.inf) < np.log(TOGETHER)
-    ratio = np.where(
-        tells & is_steady, np.median(levels, axis=0) - np.log(np.maximum(usual, 0) + RARE), np.inf
-    )
+    now = np.sort([np.maximum(mean_rows(part), 0) for part in parts], axis=0)
+    levels = np.log(now + RARE) - np.log(np.maximum(usual, 0) + RARE)
+    # Of a fault that begins in the window no two parts need agree: one is before it, one after.
+    agree = np.diff(levels, axis=0) < np.log(TOGETHER)
+    none = np.zeros_like(agree, shape=(1, *agree.shape[1:]))
+    agree = np.concatenate([agree, none]) | np.concatenate([none, agree])
+    levels = np.where(agree & tells, levels, np.inf)
+    nearest = np.abs(levels).argmin(axis=0)[None]
+    ratio = np.take_along_axis(levels, nearest, axis=0)[0]
     # As usual comes first, so that it wins where as many counters say something else.
     loads = np.concatenate([np.zeros((len(ratio), 1)), ratio], axis=1)
     loads[np.abs(loads) > np.log(LARGEST_LOAD)] = np.nan
     alike = np.abs(loads[:, :, None] - ratio[:, None]) < np.log(TOGETHER)
     best = alike.sum(axis=2).argmax(axis=1)
     group = np.take_along_axis(alike, best[:, None, None], axis=1)[:, 0]
-    agree = 2 * group.sum(axis=1) >= np.maximum(tells.sum(axis=1), FEWEST_COUNTERS)
+    is_shared = 2 * group.sum(axis=1) >= np.maximum(tells.sum(axis=1), FEWEST_COUNTERS)
     # A median, since some of the group may have begun to change by themselves.
-    shared = np.where(group & agree[:, None], ratio, np.nan)
-    shared[~agree] = 0
+    shared = np.where(group & is_shared[:, None], ratio, np.nan)
+    shared[~is_shared] = 0
     load: Float = np.exp(np.nanmedian(shared, axis=1))
     return load
 

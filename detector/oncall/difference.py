@@ -2,11 +2,11 @@
 
 Of a fault that was recorded as it began, a bundle keeps the mean of the rows before it and the
 rows from the change on. On another link its rows are these, at that link's load: all counters
-times one factor, the median over counters of how much more flows there. Of all that was tried
-this was found most often, and no later than real faults: a factor for each counter, or the live
-rows times what became of each counter, add the noise of two links and make traffic that never
-was (docs/experiments.md). So a difference is to be taken from a link that is like the other
-one; `unlike` says how far they are apart.
+times one factor, the median over counters of how much more flows there. Nothing that was tried
+instead was found more often (docs/experiments.md): a factor for each counter, or the live rows
+times what became of each counter, add the noise of two links and make traffic that never was.
+So a difference is to be taken from a link that is like the other one; `unlike` says how far
+they are apart.
 """
 
 from collections.abc import Sequence

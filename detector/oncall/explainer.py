@@ -6,8 +6,8 @@ its usual value, and see how much of the likeness to the fault is lost; put it a
 otherwise usual window, and see how much is won. The mean of both is what the feature counts for:
 a feature that makes the fault alone, and one that does so only beside another, both show.
 Source: it is a Shapley value (Shapley 1953) of which only the first and the last place in the
-order are taken; for two features it is exact. On recorded faults the whole one, over random
-orders, gave the same order of features at several times the cost.
+order are taken; for two features it is exact. The whole one, over random orders, put planted
+changes first no more often, at several times the cost.
 
 Only what changed (`change`) is put back, and only in the stretch in which it did: all else stays
 as it was seen, with its noise, so a feature that is as usual counts for nothing.

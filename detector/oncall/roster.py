@@ -227,6 +227,7 @@ class Roster:
     def _let_others_know(self, moment: Moment, source: Source) -> None:
         if self.peers.is_due(moment.now):
             if self.peers.are_there:  # alone, nobody needs to know
+                self._unread &= self._places  # what moved away is another's to read
                 self._unread -= set(source.reached(self._unread, "peers"))
                 self._delays = self._delays + 1 if self._unread else 0
                 self._unread = self._unread or set(self._places)
@@ -316,12 +317,12 @@ class Roster:
         presence = Presence(
             record.source,
             place,
-            self.attention.seconds,
-            record.last_ms,
-            record.gap,
-            record.activity,
-            list(record.hours) or [-1.0] * HOURS,
-            record.is_silent,
+            heard=self.attention.seconds,
+            last_ms=record.last_ms,
+            gap=record.gap,
+            activity=record.activity,
+            hours=list(record.hours) or [-1.0] * HOURS,
+            is_silent=record.is_silent,
         )
         self.silence.remember(record.link, presence)
         self._rounds.append(record.link)

@@ -27,6 +27,7 @@ Reach = Callable[[Collection[Place]], Collection[Place]]  # those of which all w
 HOURS = 24
 LEARNING = 0.02  # weight of one report in what is usual at its hour
 PATIENCE = 0.9  # share of a long gap that is still expected after the next short one
+HEARSAY_SECONDS = 4.0  # by which what other daemons say may be late
 AGAIN_SECONDS = 2.0  # until a suspicion that could not be confirmed is looked at again
 EXCUSED_SECONDS = 60.0  # until an idle link's silence is looked at again: its busy hour may come
 
@@ -58,6 +59,7 @@ class Presence:
     source: str
     place: Place
     heard: float  # attention's seconds at which it last reported
+    alive: float = 0.0  # its exporter's `alive` then
     last_ms: int = -1  # end of its newest window
     gap: float = 0.0  # seconds from one report to the next, the longer ones of late
     activity: float = 0.0  # of its last window
@@ -72,6 +74,9 @@ class Exporter:
 
     heard: float
     heard_here: float = -1.0
+    heard_elsewhere: float = -1.0
+    alive: float = 0.0  # seconds in which it reported anything; pauses don't count
+    gap: float = 1.0  # usual seconds between two times that it was heard
     links: set[str] = field(default_factory=set)
     elsewhere: float = 0.0  # the longest that links elsewhere may take to be late, seconds
     is_lost: bool = False
@@ -102,15 +107,16 @@ class Silence:
                 self._move(one.link, link, one.source)
             if now > link.heard:
                 self._learn_pace(link, now - link.heard)
-            link.heard, link.place = now, one.place
+            noticed += self.sighted(one.source, now)
+            exporter = self.exporters[one.source]
+            exporter.heard_here = now
+            link.heard, link.alive, link.place = now, exporter.alive, one.place
             link.last_ms = max(link.last_ms, one.end_ms)
             if link.is_silent or link.is_excused:
                 link.is_silent = link.is_excused = False
                 self._look_at(one.link, one.source, now + self._limit(link))
             link.activity = one.activity
             _learn(link, one)
-            self.exporters[one.source].heard_here = now
-            noticed += self.sighted(one.source, now)
         return noticed
 
     def sighted(self, source: str, at: float, limit: float = 0.0) -> list[Noticed]:
@@ -118,10 +124,16 @@ class Silence:
         exporter = self.exporters.get(source)
         if exporter is None:
             return []
-        exporter.elsewhere = max(limit, PATIENCE * exporter.elsewhere)
+        if limit:
+            exporter.elsewhere = max(limit, PATIENCE * exporter.elsewhere)
+            exporter.heard_elsewhere = max(at, exporter.heard_elsewhere)
         if at <= exporter.heard:
             return []
-        since, exporter.heard = exporter.heard, at
+        since, gap = exporter.heard, at - exporter.heard
+        exporter.heard = at
+        # When it was away nobody could report: a pause counts as no more than is usual.
+        exporter.alive += min(gap, 2 * exporter.gap)
+        exporter.gap += LEARNING * (min(gap, self._exporter_limit(exporter)) - exporter.gap)
         if not exporter.is_lost:
             return []
         exporter.is_lost, exporter.returned = False, at
@@ -254,7 +266,8 @@ class Silence:
             return self._judge_exporter(source, now, read)
         link, exporter = self.links[name], self.exporters[source]
         # Had the exporter died, the last that was heard of any link would be about as old.
-        is_alone = exporter.heard - link.heard >= self._limit(link)
+        hearsay = HEARSAY_SECONDS if exporter.heard_elsewhere > link.heard else 0.0
+        is_alone = exporter.alive - link.alive >= self._limit(link) + hearsay
         again = AGAIN_SECONDS
         found: list[Noticed] = []
         if is_alone and link.place in read and not link.is_silent:

@@ -71,19 +71,25 @@ def _state(link: LinkStatus, _status: Status) -> Part:
     return Part(state, style_of(state))
 
 
-def _is_quiet(link: LinkStatus, status: Status) -> bool:
-    """Tell whether its windows stay away; captures may be of any time."""
-    quiet_ms = status.now_ms - link.last_ms
-    return status.contact_seconds is not None and quiet_ms > QUIET_SECONDS * 1000
+def _heard(link: LinkStatus, status: Status) -> float:
+    """Give the seconds since a window of a link came.
+
+    An exporter's clock may be wrong, and captures are of any day, so a window's own time is
+    gone by only where the daemon doesn't say.
+    """
+    if link.heard_seconds is not None:
+        return link.heard_seconds
+    return 0.0 if status.contact_seconds is None else (status.now_ms - link.last_ms) / 1000
 
 
 def _lasting(link: LinkStatus, status: Status) -> Part:
     """Say for how long, as far as is known, a link has been in its state."""
     if link.state is None:
         return Part("")
-    is_current = status.contact_seconds is not None and not _is_quiet(link, status)
-    until_ms = status.now_ms if is_current or link.state == SILENT else link.last_ms
-    return Part(f"{lasting((until_ms - link.since_ms) / 1000):>7}")
+    heard = _heard(link, status)
+    is_known = heard <= QUIET_SECONDS or link.state == SILENT
+    seconds = (link.last_ms - link.since_ms) / 1000 + (heard if is_known else 0.0)
+    return Part(f"{lasting(seconds):>7}")
 
 
 def _margin(link: LinkStatus, _status: Status) -> Part:
@@ -96,8 +102,9 @@ def _strange(link: LinkStatus, _status: Status) -> Part:
 
 def _why(link: LinkStatus, status: Status) -> Part:
     notes = ["flapping"] if link.flapping else []
-    if link.state != SILENT and _is_quiet(link, status):
-        notes.append(f"last heard {lasting((status.now_ms - link.last_ms) / 1000)} ago")
+    heard = _heard(link, status)
+    if link.state != SILENT and heard > QUIET_SECONDS:
+        notes.append(f"last heard {lasting(heard)} ago")
     return Part("; ".join(filter(None, [*notes, link.reason])))
 
 

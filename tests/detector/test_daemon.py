@@ -204,7 +204,8 @@ def test_a_change_of_state_is_one_event(broker, topics, bundle_path, spec, produ
     start_ms = 1_700_000_000_000
     events = Reader(broker.direct, f"{topics.name}.events")
 
-    with Daemon(bundle_path, broker.bootstrap, topics, state__agree=2, state__of=3) as daemon:
+    settings = {"events__gather_seconds": 0}
+    with Daemon(bundle_path, broker.bootstrap, topics, **settings) as daemon:
         for number in range(5):
             begin = start_ms + number * spec.step_ms
             values = anchors.anchor_windows[place]

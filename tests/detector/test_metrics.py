@@ -3,16 +3,22 @@
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.batch import DeadLetter
+from detector.events import TELEMETRY_LOST, abated, onset
 from detector.message import REASONS, Rejected
-from detector.metrics import CONTENT_TYPE, Metrics
+from detector.metrics import CONTENT_TYPE, NOTICED, Metrics
+from detector.oncall.duty import Judged
+from detector.oncall.recall import Result
+from detector.oncall.roster import NOTICES
 from detector.sinks import Outcome
 from detector.source import Message, Vitals
 from detector.state import LinkState
-from detector.verdict import Event, Verdict
+from detector.status import LOST, CanaryStatus, SourceStatus, Status, UnknownStatus
+from detector.verdict import Verdict
 
 LABELS = ("blocked", "capacity-limited", "normal")
 GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
@@ -44,23 +50,95 @@ def verdict(label="normal", end_ms=0, opinion=""):
     return Verdict("trunk-1", "probe-1", *facts, opinion=opinion)
 
 
+def event(kind="onset", fault="blocked", **changes):
+    """Make the event of a fault's beginning or end."""
+    usual = {"link": "trunk-1", "source": "probe-1", "at_ms": 0, "since_ms": 0}
+    if kind == "onset":
+        return onset(**usual | {"state": fault, "previous": "normal"} | changes)
+    return abated(**usual | {"state": "normal", "previous": fault, "began_ms": 0} | changes)
+
+
+def observe(metrics, *verdicts, **outcome):
+    """Let the metrics see a batch of which nothing else came."""
+    metrics.observe(Outcome(verdicts=verdicts, **outcome), Judged(verdicts=list(verdicts)))
+
+
+def link(name, label=None, source="probe-1"):
+    """Make what is known of one link."""
+    return LinkState(name, source=source, label=label)
+
+
 def links(count, label="normal"):
     """Make the states of so many links."""
-    return {f"trunk-{n}": LinkState(source="probe-1", label=label) for n in range(count)}
+    return {f"trunk-{n}": link(f"trunk-{n}", label) for n in range(count)}
 
 
-def test_the_page_of_a_fresh_daemon_is_the_agreed_one(metrics):
+def status(**changes):
+    """Make how a daemon stands of which nothing is known but what is told."""
+    return Status(version="0.1.0", bundle="b1", now_ms=0, **changes)
+
+
+def show(metrics, states, noticed=(), **changes):
+    """Let the metrics see how everything stands."""
+    metrics.links(states, status(**changes), dict(noticed))
+
+
+def names_of(metrics):
+    """Give the page's lines that are ours, each without its value."""
+    lines = [line for line in metrics.text().decode().splitlines() if "anchorwatch_" in line]
+    return [line if line.startswith("#") else line.rpartition(" ")[0] for line in lines]
+
+
+@pytest.fixture
+def running(metrics):
+    """Give the metrics of a daemon that has seen something of everything."""
+    metrics.started({"version": "0.1.0", "bundle": "b1", "engine": "onnxruntime"})
+    metrics.progress(Vitals(lag={("windows", 0): 7}))
+    show(
+        metrics,
+        links(1),
+        sources_known=2,
+        sources_lost=1,
+        sources=(SourceStatus("probe-1", 1, LOST),),
+        canary={label: CanaryStatus(1.0, 5.0, 20, 0) for label in LABELS[:2]},
+        unknown=UnknownStatus(1.0, 0.5, 0.1, 2.0, 100),
+    )
+    return metrics
+
+
+def test_the_page_is_the_agreed_one(running):
     """Dashboards and alerts name these series; one that is renamed is an alert that never fires.
 
     Where this fails and the change is meant, put the new text into golden/metrics.txt, and the
     change into the changelog.
     """
-    metrics.started({"version": "0.1.0", "bundle": "b1", "engine": "onnxruntime"})
-    lines = [line for line in metrics.text().decode().splitlines() if "anchorwatch_" in line]
+    assert names_of(running) == GOLDEN.read_text().splitlines()
 
-    stripped = [line if line.startswith("#") else line.rpartition(" ")[0] for line in lines]
 
-    assert stripped == GOLDEN.read_text().splitlines()
+def test_a_fresh_daemon_has_every_series_that_needs_nobody_to_be_there(running):
+    """An alert on what is absent until it first happens can't see it happen.
+
+    What comes later is named in the golden page, and each is about somebody or something that a
+    fresh daemon has not met.
+    """
+    fresh = Metrics(LABELS, max_links=3)
+    fresh.started({"version": "0.1.0", "bundle": "b1", "engine": "onnxruntime"})
+
+    later = [line for line in names_of(running) if line not in names_of(fresh)]
+
+    assert [line for line in names_of(fresh) if line not in names_of(running)] == []
+    families = {line.split("{")[0].split()[-1] for line in later if not line.startswith("#")}
+    assert families == {
+        "anchorwatch_link_state",
+        "anchorwatch_lag_messages",
+        "anchorwatch_links_flapping",
+        "anchorwatch_exporters",
+        "anchorwatch_exporter_lost",
+        "anchorwatch_canary_recall",
+        "anchorwatch_canary_delay_seconds",
+        "anchorwatch_unknown_budget_per_link_week",
+        "anchorwatch_unknown_per_link_week",
+    }
 
 
 def test_the_daemons_own_memory_and_time_are_on_the_page(metrics):
@@ -72,14 +150,15 @@ def test_the_daemons_own_memory_and_time_are_on_the_page(metrics):
     assert CONTENT_TYPE.startswith("text/plain")
 
 
-def test_every_help_text_is_a_sentence(metrics):
+def test_every_help_text_is_a_sentence(running):
     """It is what Grafana shows to somebody who has never seen this name."""
-    families = text_string_to_metric_families(metrics.text().decode())
+    families = text_string_to_metric_families(running.text().decode())
     ours = [family for family in families if family.name.startswith("anchorwatch_")]
 
-    assert len(ours) > 10
+    assert len(ours) > 20
     for family in ours:
         assert family.documentation.endswith("."), family.name
+        assert ". " not in family.documentation, family.name
         assert len(family.documentation) > 15, family.name
 
 
@@ -88,18 +167,97 @@ def test_a_batch_is_counted_by_what_came_of_it(metrics):
     letters = [
         DeadLetter(Message("windows", 0, 0, b""), Rejected(b"", reason, "")) for reason in REASONS
     ]
-    calm, ill = verdict(), verdict("blocked")
-    event = Event("trunk-1", "blocked", "normal", 0, 0, ill)
+    verdicts = [verdict(), verdict(), verdict("blocked"), verdict("unknown")]
 
-    metrics.observe(Outcome(verdicts=[calm, calm, ill], events=[event], dead_letters=letters))
+    observe(metrics, *verdicts, events=[event()], dead_letters=letters)
 
     assert value(metrics, "anchorwatch_windows_total", label="normal") == 2
     assert value(metrics, "anchorwatch_windows_total", label="blocked") == 1
     assert value(metrics, "anchorwatch_windows_total", label="capacity-limited") == 0
-    assert value(metrics, "anchorwatch_events_total", state="blocked") == 1
-    assert value(metrics, "anchorwatch_batch_windows_sum") == 3
+    assert value(metrics, "anchorwatch_windows_total", label="unknown") == 1
+    assert value(metrics, "anchorwatch_events_total", type="onset", state="blocked") == 1
+    assert value(metrics, "anchorwatch_events_total", type="abated", state="blocked") == 0
+    assert value(metrics, "anchorwatch_batch_windows_sum") == 4
     for reason in REASONS:
         assert value(metrics, "anchorwatch_rejected_total", reason=reason) == 1
+
+
+def test_an_end_is_counted_under_the_fault_that_ended(metrics):
+    """Beginnings less ends are the faults that are open, whatever a link turned to."""
+    events = [
+        event("onset", "blocked"),
+        event("abated", "blocked", state="capacity-limited"),
+        event("onset", "capacity-limited", previous="blocked"),
+        event("abated", "silent", state="retired"),
+        event("onset", TELEMETRY_LOST, link="", previous=None),
+    ]
+
+    observe(metrics, events=events)
+
+    counts = {
+        (labels["type"], labels["state"]): count
+        for labels, count in samples(metrics, "anchorwatch_events_total")
+        if count
+    }
+    assert counts == {
+        ("onset", "blocked"): 1,
+        ("abated", "blocked"): 1,
+        ("onset", "capacity-limited"): 1,
+        ("abated", "silent"): 1,
+        ("onset", "telemetry-lost"): 1,
+    }
+
+
+def test_one_event_of_many_links_counts_once_for_each(metrics):
+    """Or the worst outage of the year would be one event, and its ends two hundred."""
+    many = msgspec.structs.replace(event(link=""), links=("a", "b", "c"), group="probe-1")
+
+    observe(metrics, events=[many])
+
+    assert value(metrics, "anchorwatch_events_total", type="onset", state="blocked") == 3
+
+
+def test_every_fault_has_its_series_from_the_start_and_normal_has_none(metrics):
+    """A rate over a series that is absent until its first event misses that event."""
+    found = samples(metrics, "anchorwatch_events_total")
+
+    faults = ("blocked", "capacity-limited", "unknown", "silent", "telemetry-lost")
+    assert {(labels["type"], labels["state"]) for labels, _ in found} == {
+        (kind, fault) for kind in ("onset", "abated") for fault in faults
+    }
+    assert {count for _, count in found} == {0}
+
+
+def test_what_became_of_planted_faults_is_counted(metrics):
+    """An alert on canaries that were missed tells of a detector that has gone blind."""
+    outcomes = ["found", "found", "missed", "renamed", "void"]
+    canaries = [Result("blocked", "trunk-1", 0, outcome, None) for outcome in outcomes]
+
+    metrics.observe(Outcome(), Judged(canaries=canaries))
+
+    counts = {
+        labels["outcome"]: count
+        for labels, count in samples(metrics, "anchorwatch_canaries_total")
+        if labels["label"] == "blocked"
+    }
+    assert counts == {"found": 2, "missed": 1, "renamed": 1, "void": 1}
+
+
+def test_reasons_for_which_there_was_no_time_are_counted(metrics):
+    """Who reads events without reasons wants to know whether that is the rule."""
+    for unexplained in (2, 0, 3):
+        metrics.observe(Outcome(), Judged(unexplained=unexplained))
+
+    assert value(metrics, "anchorwatch_reasons_skipped_total") == 5
+
+
+def test_the_time_to_embed_is_that_of_the_batch(metrics):
+    """It is the first thing that grows when a machine is too small."""
+    metrics.observe(Outcome(verdicts=[verdict()]), Judged(embed_seconds=0.25))
+    metrics.observe(Outcome(), Judged(embed_seconds=7.0))  # of no window: nothing was embedded
+
+    assert value(metrics, "anchorwatch_embed_seconds_count") == 1
+    assert value(metrics, "anchorwatch_embed_seconds_sum") == 0.25
 
 
 def test_second_opinions_are_counted_by_whether_they_agree(metrics):
@@ -107,8 +265,8 @@ def test_second_opinions_are_counted_by_whether_they_agree(metrics):
     agreeing = [verdict("blocked", opinion="blocked"), verdict(opinion="normal")]
     differing = [verdict(opinion="blocked")]
 
-    metrics.observe(Outcome(verdicts=[*agreeing, *differing, verdict("blocked")]))
-    metrics.observe(Outcome(verdicts=agreeing))
+    observe(metrics, *agreeing, *differing, verdict("blocked"))
+    observe(metrics, *agreeing)
 
     assert value(metrics, "anchorwatch_second_opinions_total", agrees="yes") == 4
     assert value(metrics, "anchorwatch_second_opinions_total", agrees="no") == 1
@@ -117,7 +275,7 @@ def test_second_opinions_are_counted_by_whether_they_agree(metrics):
 
 def test_a_bundle_without_a_head_has_no_second_opinions(metrics):
     """To differ and to say nothing are two things."""
-    metrics.observe(Outcome(verdicts=[verdict(), verdict("blocked")]))
+    observe(metrics, verdict(), verdict("blocked"))
 
     assert value(metrics, "anchorwatch_second_opinions_total", agrees="yes") == 0
     assert value(metrics, "anchorwatch_second_opinions_total", agrees="no") == 0
@@ -127,7 +285,7 @@ def test_a_batch_without_windows_is_no_batch_of_size_nothing(metrics):
     """The mean size of a batch would sink with every piece of rubbish."""
     letter = DeadLetter(Message("windows", 0, 0, b""), Rejected(b"", "shape", ""))
 
-    metrics.observe(Outcome(dead_letters=[letter]))
+    observe(metrics, dead_letters=[letter])
 
     assert value(metrics, "anchorwatch_batch_windows_count") == 0
     assert value(metrics, "anchorwatch_rejected_total", reason="shape") == 1
@@ -138,14 +296,14 @@ def test_the_delay_runs_from_the_end_of_the_window(metrics, age_seconds, delay):
     """It is what the users wait; an exporter's clock that is ahead must not make it negative."""
     end_ms = round((time.time() - age_seconds) * 1000)
 
-    metrics.observe(Outcome([verdict(end_ms=end_ms)]))
+    observe(metrics, verdict(end_ms=end_ms))
 
     assert value(metrics, "anchorwatch_verdict_delay_seconds_sum") == pytest.approx(delay, abs=2)
 
 
 def test_each_link_has_one_series_with_its_state(metrics):
     """An alert is written on it."""
-    metrics.links(links(2, "blocked") | {"new": LinkState(source="probe-1")})
+    show(metrics, links(2, "blocked") | {"new": link("new")})
 
     found = samples(metrics, "anchorwatch_link_state")
 
@@ -159,9 +317,20 @@ def test_each_link_has_one_series_with_its_state(metrics):
     assert value(metrics, "anchorwatch_links", state="normal") == 0
 
 
+def test_links_that_are_unknown_or_silent_are_counted_among_the_states(metrics):
+    """The sum over all states is the number of links, on the dashboard's first panel."""
+    states = links(1) | {name: link(name, name) for name in ("unknown", "silent")}
+    show(metrics, states)
+
+    counts = {labels["state"]: n for labels, n in samples(metrics, "anchorwatch_links")}
+
+    ones, zeros = ("normal", "unknown", "silent"), ("blocked", "capacity-limited", "unsettled")
+    assert counts == dict.fromkeys(ones, 1) | dict.fromkeys(zeros, 0)
+
+
 def test_there_are_never_more_link_series_than_agreed(metrics):
     """Whoever names links on the wire must not be able to fill Prometheus's memory."""
-    metrics.links(links(5))
+    show(metrics, links(5))
 
     assert len(samples(metrics, "anchorwatch_link_state")) == 3
     assert value(metrics, "anchorwatch_links_unlisted") == 2
@@ -170,10 +339,10 @@ def test_there_are_never_more_link_series_than_agreed(metrics):
 
 def test_the_series_of_a_link_that_was_forgotten_goes(metrics):
     """A trunk that was taken down must not stay blocked on a dashboard for ever."""
-    metrics.links(links(2))
+    show(metrics, links(2))
     before = len(samples(metrics, "anchorwatch_link_state"))
 
-    metrics.links(links(1))
+    show(metrics, links(1))
 
     assert before == 2
     assert [labels["link"] for labels, _ in samples(metrics, "anchorwatch_link_state")] == [
@@ -184,11 +353,92 @@ def test_the_series_of_a_link_that_was_forgotten_goes(metrics):
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\\nb", 'x"} 1 #', "Zürich 北京", "  two  "])
 def test_a_hostile_but_printable_name_stays_within_its_quotes(metrics, name):
     """A name with a quote in it must not fail every scrape, or forge a series."""
-    metrics.links({name: LinkState(source=name, label="normal")})
+    show(metrics, {name: link(name, "normal", source=name)})
 
     found = samples(metrics, "anchorwatch_link_state")
 
     assert found == [({"link": name, "source": name, "state": "normal"}, 1)]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", 'x"} 1 #'])
+def test_a_hostile_exporter_stays_within_its_quotes(metrics, name):
+    """Its name comes off the wire as a link's does."""
+    show(metrics, {}, sources=(SourceStatus(name, 1, LOST),))
+
+    assert samples(metrics, "anchorwatch_exporter_lost") == [({"source": name}, 1)]
+
+
+def test_only_exporters_that_are_lost_have_a_series(metrics):
+    """An alert names the collector to look at, and is over when it is back."""
+    sources = (SourceStatus("probe-1", 3, LOST), SourceStatus("probe-2", 4))
+    show(metrics, {}, sources_known=5, sources_lost=1, sources=sources)
+
+    lost = samples(metrics, "anchorwatch_exporter_lost")
+    counts = [value(metrics, "anchorwatch_exporters", state=s) for s in ("reporting", "lost")]
+    show(metrics, {}, sources_known=5, sources=sources[1:])
+
+    assert lost == [({"source": "probe-1"}, 1)]
+    assert counts == [4, 1]
+    assert samples(metrics, "anchorwatch_exporter_lost") == []
+    assert value(metrics, "anchorwatch_exporters", state="lost") == 0
+
+
+def test_what_was_noticed_of_links_and_exporters_is_counted(metrics):
+    """A wave of links that appear or retire is a change of the network that nobody announced."""
+    before = {what: value(metrics, "anchorwatch_noticed_total", what=what) for what in NOTICED}
+    show(metrics, {}, noticed={"appeared": 7, "lost": 2})
+
+    assert before == dict.fromkeys(NOTICED, 0)
+    assert value(metrics, "anchorwatch_noticed_total", what="appeared") == 7
+    assert value(metrics, "anchorwatch_noticed_total", what="lost") == 2
+    assert value(metrics, "anchorwatch_noticed_total", what="silent") == 0
+
+
+def test_whatever_can_be_noticed_has_its_series():
+    """One that is counted and not exported is seen by nobody."""
+    assert set(NOTICED) == set(NOTICES)
+
+
+def test_links_that_flap_are_counted(metrics):
+    """They are what an operator mutes, and later forgets."""
+    show(metrics, links(3), flapping=2)
+
+    assert value(metrics, "anchorwatch_links_flapping") == 2
+
+
+def test_what_is_not_yet_known_of_canaries_has_no_series(metrics):
+    """A recall of 0 before the first canary would be an alarm at each start."""
+    canary = {
+        "blocked": CanaryStatus(0.95, 6.0, 19, 1),
+        "capacity-limited": CanaryStatus(0.0, None, 0, 3),
+        "other": CanaryStatus(),
+    }
+    show(metrics, {}, canary=canary)
+
+    assert samples(metrics, "anchorwatch_canary_recall") == [
+        ({"label": "blocked"}, 0.95),
+        ({"label": "capacity-limited"}, 0.0),
+    ]
+    assert samples(metrics, "anchorwatch_canary_delay_seconds") == [({"label": "blocked"}, 6.0)]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "budget", "rates"),
+    [
+        (UnknownStatus(), None, {}),
+        (UnknownStatus(2.0), 2.0, {}),
+        (UnknownStatus(2.0, 0.0, None, 3.0), 2.0, {"rate": 0.0, "high": 3.0}),
+        (UnknownStatus(2.0, 1.0, 0.5, 3.0), 2.0, {"rate": 1.0, "low": 0.5, "high": 3.0}),
+    ],
+)
+def test_the_rate_of_unknowns_stands_beside_its_budget(metrics, unknown, budget, rates):
+    """A budget that is stated and not held against what happens is a promise to nobody."""
+    show(metrics, {}, unknown=unknown)
+
+    found = samples(metrics, "anchorwatch_unknown_per_link_week")
+
+    assert value(metrics, "anchorwatch_unknown_budget_per_link_week") == budget
+    assert {labels["bound"]: rate for labels, rate in found} == rates
 
 
 def test_how_the_source_is_is_exported(metrics):
@@ -258,7 +508,7 @@ def test_two_daemons_in_one_process_do_not_share_numbers(metrics):
     """Tests, and whoever embeds the service, must not count each other's windows."""
     other = Metrics(LABELS, max_links=3)
 
-    metrics.observe(Outcome([verdict()]))
+    observe(metrics, verdict())
 
     assert value(metrics, "anchorwatch_windows_total", label="normal") == 1
     assert value(other, "anchorwatch_windows_total", label="normal") == 0

@@ -74,6 +74,7 @@ def whole() -> Status:
                 0.25,
                 "no answers to 340 requests",
                 True,
+                0.75,
             ),
             LinkStatus("trunk-8", "probe-1"),
         ),

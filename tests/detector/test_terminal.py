@@ -11,9 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from detector.capture import LinkCapture
+from detector.events import TELEMETRY_LOST, abated, onset
+from detector.oncall.gather import Gather
+from detector.oncall.groups import Groups
 from detector.sinks import Outcome
 from detector.terminal import FRAME_SECONDS, MOST_LINKS, TerminalSink
-from detector.verdict import Event, Verdict
+from detector.verdict import Verdict
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 REDRAW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")  # how rich goes back to a picture's top
@@ -90,11 +93,21 @@ def outcome(*verdicts):
     return Outcome(verdicts=verdicts)
 
 
+def told(link, seconds, previous, state, source="x", verdict=None):
+    """Give the events of a change of state: an end, a beginning, or one after the other."""
+    at_ms = START_MS + round(seconds * 1000)
+    facts = {"link": link, "source": source, "state": state, "previous": previous}
+    facts |= {"at_ms": at_ms, "since_ms": at_ms - 2000, "verdict": verdict}
+    ends = [abated(began_ms=0, **facts)] if previous not in (None, "normal") else []
+    return ends + ([onset(**facts)] if state not in ("normal", "retired") else [])
+
+
 def change(link, seconds, previous, state):
     """Give a change of state, with the verdict that brought it."""
     verdict = seen(link, seconds, state)
-    event = Event(link, state, previous, verdict.end_ms, verdict.end_ms - 2000, verdict)
-    return Outcome(verdicts=[verdict], events=[event])
+    return Outcome(
+        verdicts=[verdict], events=told(link, seconds, previous, state, verdict=verdict)
+    )
 
 
 def lines(*outcomes, **facts):
@@ -130,6 +143,59 @@ def test_a_change_is_one_line_beside_the_truth():
         "+ 34 s run/a normal -> blocked truth: normal since 30 s, late",
     ]
     assert "\x1b" not in "".join(written)
+
+
+def test_from_one_fault_to_another_is_one_line():
+    """The topic has an end and a beginning; for a person it is one change, and counts as one."""
+    handover = change("run/a", 16, "blocked", "capacity-limited")
+
+    written = lines(handover)
+
+    assert len(handover.events) == 2
+    assert [line.split()[2:] for line in written[1:-2]] == [
+        ["run/a", "blocked", "->", "capacity-limited"],
+    ]
+    assert written[-1] == "changes of state: 1"
+
+
+def test_one_event_of_many_links_is_a_line_for_each():
+    """Each has a truth of its own to stand beside, and a place of its own in the table."""
+    links = [capture(f"run/{name}", FAULT_AT_10) for name in "abc"]
+    groups = Groups()
+    for name in "abc":
+        groups.add(f"run/{name}", "x")
+    gather = Gather(groups, links=3)
+    for name in "bca":
+        (one,) = told(f"run/{name}", 16, "normal", "blocked")
+        gather.push(one, 0.0)
+    (event,) = gather.flush()
+
+    written = lines(Outcome(events=[event]), links=links)
+
+    truth = "truth: blocked since 10 s, found after 6.0 s"
+    assert len(event.links) == 3
+    assert [" ".join(line.split()) for line in written[1:4]] == [
+        f"+ 16 s run/{name} normal -> blocked {truth}" for name in "abc"
+    ]
+
+
+def test_an_exporter_is_shown_under_its_own_name():
+    """Its event is about no link, and an empty name says nothing."""
+    events = told("", 16, None, TELEMETRY_LOST, "probe-1")
+
+    written = lines(Outcome(events=events + told("", 20, TELEMETRY_LOST, "normal", "probe-1")))
+
+    assert [line.split()[2:] for line in written[1:3]] == [
+        ["probe-1", "unsettled", "->", "telemetry-lost"],
+        ["probe-1", "telemetry-lost", "->", "normal"],
+    ]
+
+
+def test_a_link_that_retired_with_a_fault_is_told():
+    """Its alarm is over, and whoever looks at it wants to know why."""
+    written = lines(Outcome(events=told("a", 16, "silent", "retired")))
+
+    assert written[1].split()[2:] == ["a", "silent", "->", "retired"]
 
 
 def test_runs_side_by_side_have_a_clock_each():

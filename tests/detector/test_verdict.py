@@ -27,10 +27,12 @@ def judge_all():
     anchors = AnchorSet(POINTS, [anchor.label for anchor in ANCHORS])
     judge = Judge(ANCHORS, anchors.labels, Steady(anchors.labels, State(hold_seconds=0)), "b1")
 
-    def give(*places, link="trunk-1", first=0, strangeness=None, opinions=()):
+    def give(*places, first=0, links=(), seconds=(), strangeness=None, opinions=()):
+        links = links or ["trunk-1"] * len(places)
+        seconds = seconds or range(first, first + len(places))
         windows = [
-            make_window(link, start_ms=NOON_MS + (first + row) * 1000)
-            for row in range(len(places))
+            make_window(link, start_ms=NOON_MS + second * 1000)
+            for link, second in zip(links, seconds, strict=True)
         ]
         embeddings = np.array([PLACES[place] for place in places], np.float32)
         strange = None if strangeness is None else np.array(strangeness, np.float32)
@@ -220,13 +222,17 @@ def test_a_repeat_is_judged_but_is_no_event_again(judge_all):
 
 def test_links_of_one_batch_turn_each_by_itself(judge_all):
     """One cable takes many links down in one second, and each of them is to be told."""
-    for link in ("a", "b"):
-        judge_all("normal", "normal", link=link)
+    labels = ["normal"] * 4 + ["blocked", "cable"] * 2
+    seconds = [0, 0, 1, 1, 2, 2, 3, 3]
 
-    _, _, first = judge_all("blocked", "blocked", link="a", first=2)
-    _, _, second = judge_all("blocked", "blocked", link="b", first=2)
+    verdicts, turns, events = judge_all(*labels, links="ab" * 4, seconds=seconds)
 
-    assert [event.link for event in (*first, *second)] == ["a", "b"]
+    assert [verdict.link for verdict in verdicts] == [*"ab" * 4]
+    turned = {place: [turn.link for turn in some] for place, some in turns.items()}
+    assert turned == {2: ["a"], 3: ["b"], 6: ["a"], 7: ["b"]}
+    assert [(event.link, event.verdict.anchor) for event in events] == [
+        *(("a", "filter"), ("b", "cable")),
+    ]
 
 
 def test_verdicts_come_in_the_order_of_the_windows(judge_all):

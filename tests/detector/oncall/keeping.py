@@ -107,11 +107,13 @@ class LiveSource:
         self.waiting: list[Message] = []
         self.is_behind = False
         self.commits = 0
+        self._mine: set[Place] = set()
         for partition in partitions:
             self.move(partition, is_gained=True)
 
     def move(self, partition: int, *, is_gained: bool) -> None:
         """Let a partition come or go."""
+        (self._mine.add if is_gained else self._mine.discard)((TOPIC, partition))
         self.vitals.moves.append(Move((TOPIC, partition), is_gained=is_gained))
 
     def put(
@@ -132,8 +134,8 @@ class LiveSource:
         self.commits += 1
 
     def reached(self, places: Collection[Place], asker: str) -> Collection[Place]:
-        """All was read, unless the daemon is behind."""
-        return () if self.is_behind else places
+        """All of its own was read, unless the daemon is behind."""
+        return () if self.is_behind else [place for place in places if place in self._mine]
 
     def close(self) -> None:
         """Nothing to let go of."""

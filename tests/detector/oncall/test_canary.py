@@ -520,7 +520,7 @@ def watch(bundle, encoder, seed=0, seconds=SECONDS):
 def test_planted_faults_are_found_on_links_that_the_encoder_has_never_seen():
     """A self-test that fails while all is well gets switched off.
 
-    Found were all of 55 in ten minutes, 5 s after they were planted; in 3,000 planted in left-out
+    Found were all of 56 in ten minutes, 5 s after they were planted; in 3,000 planted in left-out
     runs of what the default recipe had learnt, .999 of the blocked and .995 of the limited.
     """
     bundle = trained_bundle()
@@ -552,15 +552,16 @@ def test_garbage_weights_trip_the_canaries_within_minutes():
     """Such a bundle loads, passes its self-test and calls what is normal normal.
 
     Anchors are embedded by the garbage itself, as they would be by a training gone wrong; even
-    then random features tell some faults from normal, so it is not each seed that is sure to
-    trip: 23 of 24 did, after 133 to 160 s of which 35 pass until links count as settled.
+    then random features tell some faults from normal, so no single seed is sure to trip. Of 24
+    (a third shuffled as here, the others drawn) 22 did within 160 s, of which 35 pass until links
+    count as settled; one took nine minutes, and one went unnoticed for ten.
     """
     bundle = trained_bundle()
     tripped = []
 
-    for seed in range(4):
+    for seed in range(8):
         scores = watch(bundle, with_garbage_weights(bundle, seed), seed, seconds=300)
         recalls = [score.recall for score in scores.values() if score.recall is not None]
         tripped.append(min(recalls, default=1.0) < 0.5)
 
-    assert sum(tripped) >= 3
+    assert sum(tripped) >= 5

@@ -116,16 +116,32 @@ def test_half_of_the_counters_are_no_load(now):
     assert list(find(window)) == ["fwd_calls", "fwd_bytes", "fwd_acks"]
 
 
+def test_means_and_rare_events_say_nothing_of_the_load():
+    """A time that halves is no traffic, and of two events instead of three nothing follows."""
+    usual = USUAL.copy()
+    usual[RESETS] = 0.2
+    window = np.tile(usual, (STEPS, 1))
+    window[:, [0, 1, 2, RESETS, WAIT]] *= 0.3
+
+    np.testing.assert_allclose(changes(window[None], usual[None], NOISE).usual[0], usual)
+
+
+def test_one_counter_that_falls_does_not_make_a_link_quiet():
+    """Nor does it pull the others' usual values down with it, even a little."""
+    window = np.tile(USUAL, (STEPS, 1))
+    window[:, 0] *= 0.55
+
+    np.testing.assert_allclose(changes(window[None], USUAL[None], NOISE).usual[0], USUAL)
+
+
 @pytest.mark.parametrize("last", range(2, STEPS + 1))
 def test_a_link_on_which_everything_stops_is_not_just_quiet(last):
     """Nothing at all is never a matter of load, wherever in the window it begins."""
     window = np.tile(USUAL, (STEPS, 1))
     window[-last:, :6] = 0
 
-    found = find(window)
-
-    assert list(found) == list(FEATURES)
-    assert set(found.values()) == {(STEPS - last, STEPS)}
+    assert find(window) == dict.fromkeys(FEATURES, (STEPS - last, STEPS))
+    np.testing.assert_allclose(changes(window[None], USUAL[None], NOISE).usual[0], USUAL)
 
 
 def test_one_event_of_what_never_comes_is_no_change_and_some_are():
@@ -139,16 +155,28 @@ def test_one_event_of_what_never_comes_is_no_change_and_some_are():
     assert find(more) == {"resets": (STEPS - 3, STEPS)}
 
 
-def test_a_burst_that_is_over_is_found_where_it_was():
+@pytest.mark.parametrize("start", [0, 4, 8])
+def test_a_burst_that_is_over_is_found_where_it_was(start):
     """What is over must not be looked for now."""
     window = noisy(np.random.default_rng(5))[0]
-    window[4:9, RESETS] = 12
+    window[start : start + 5, RESETS] = 12
 
-    assert find(window) == {"resets": (4, 9)}
+    assert find(window) == {"resets": (start, start + 5)}
 
 
-def test_a_lull_in_a_long_rise_does_not_end_it():
-    """Faulty traffic is noisy too: the stretch is the rise, not its tallest piece."""
+def test_one_quiet_second_does_not_end_a_change():
+    """Faulty traffic is noisy too; that it is over must be more than chance."""
+    window = np.tile(USUAL, (STEPS, 1))
+    window[-8:-1, RESETS] = 3
+    later = window.copy()
+    later[-4:, RESETS] = 0
+
+    assert find(window) == {"resets": (STEPS - 8, STEPS)}
+    assert find(later) == {"resets": (STEPS - 8, STEPS - 4)}
+
+
+def test_a_rise_in_bursts_is_one_rise():
+    """The stretch is the rise, not its tallest piece."""
     window = np.tile(USUAL, (STEPS, 1))
     window[-10:, 0] = [90, 70, 260, 240, 60, 80, 50, 70, 90, 60]
 

@@ -206,6 +206,16 @@ def test_a_known_link_is_not_compared_with_the_reference():
     assert not reason.by_reference
 
 
+def test_only_new_links_of_a_batch_are_compared_with_the_reference():
+    """One link that just started must not cast doubt on what is said of the others."""
+    windows = np.stack([rows(repeats=(5, 60.0))] * 2)
+
+    new, known = explainer().explain(windows, np.stack([UNKNOWN, USUAL]), weigh(repeats=1))
+
+    assert new.by_reference
+    assert not known.by_reference
+
+
 def test_each_window_has_its_own_score_and_its_place():
     """Windows of one batch may be of different faults."""
     window = rows(answers=(4, 0.0), repeats=(4, 30.0))

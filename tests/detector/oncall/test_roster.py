@@ -325,6 +325,20 @@ def test_an_exporter_that_nobody_hears_is_told_of_by_one_daemon_alone(live, topi
     assert topics.told[1:] == [("abated", "probe-1", "telemetry-lost")]
 
 
+def test_a_daemon_that_gave_partitions_away_is_not_behind_with_them(live, topics):
+    """Or after the first rebalance no exporter would ever be lost again."""
+    clock = WallClock()
+    one, other = live(clock=clock, partitions=(0, 1)), live(clock=clock, partitions=())
+    both(one, other, 10, {"a": "normal", "b": "normal@1"}, {})
+    one.source.move(0, is_gained=False)
+    other.source.move(0, is_gained=True)
+    both(one, other, 20, {"b": "normal@1"}, {"a": "normal"})
+
+    both(one, other, 40, {}, {})
+
+    assert topics.told == [("onset", "probe-1", "telemetry-lost")]
+
+
 def test_while_another_daemon_is_behind_no_exporter_is_lost(live, topics):
     """What it has not read may be the exporter's."""
     clock = WallClock()

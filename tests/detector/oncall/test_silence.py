@@ -121,6 +121,19 @@ def test_a_lost_exporter_is_back_with_its_first_window():
     assert network.told() == [("lost", "probe-1")]
 
 
+@pytest.mark.parametrize("away", [8, 60])
+def test_links_that_come_back_after_their_exporter_have_time_to(away):
+    """A collector that starts again reports its links one by one, over some seconds."""
+    network = two_exporters()
+    network.pass_time(away, without=["probe-1"])
+    network.told()
+
+    network.pass_time(8, without="bc")
+    network.pass_time(20)
+
+    assert [one for one in network.told() if one[0] == "silent"] == []
+
+
 def test_nobody_is_silent_while_the_broker_may_have_more_to_read():
     """Behind is not silent: the daemon has not read yet what was reported."""
     network = two_exporters()

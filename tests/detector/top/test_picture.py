@@ -95,6 +95,7 @@ def test_every_picture_fits_its_terminal(width, height, trouble):
                 st.none() | NUMBER,
                 TEXT,
                 st.booleans(),
+                st.none() | NUMBER,
             ),
             max_size=3,
         ).map(tuple),
@@ -241,6 +242,20 @@ def test_captures_may_be_of_any_day():
 
     assert rows(status)[0][2:] == ["blocked", "20", "s", "0.50"]
     assert "no broker" in lines(status)[1]
+
+
+@pytest.mark.parametrize("wrong_seconds", [-86_400, -300, 0, 300])
+def test_an_exporters_clock_may_be_wrong(wrong_seconds):
+    """What comes every second isn't called quiet for the time that stands in it."""
+    last_ms = NOW_MS + wrong_seconds * 1000
+    times = {"last_ms": last_ms, "since_ms": last_ms - 20_000}
+    heard = make_link("a", "blocked", heard_seconds=1.0, **times)
+    quiet = make_link("a", "blocked", heard_seconds=300.0, **times)
+    silent = make_link("a", "silent", heard_seconds=300.0, **times)
+
+    assert " ".join(rows(make_status(worst=[heard]))[0][3:]) == "21 s 0.50"
+    assert " ".join(rows(make_status(worst=[quiet]))[0][3:]) == "20 s 0.50 last heard 300 s ago"
+    assert " ".join(rows(make_status(worst=[silent]))[0][3:]) == "320 s 0.50"
 
 
 def test_flapping_is_said_in_words():
