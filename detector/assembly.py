@@ -216,7 +216,12 @@ def assemble(
         duty=duty,
         sinks=[SINKS[name](context) for name in settings.sinks],
         metrics=metrics,
-        standing=Standing(facts=model.facts, roster=duty.roster, tally=Tally(budget)),
+        standing=Standing(
+            facts=model.facts,
+            roster=duty.roster,
+            tally=Tally(budget),
+            has_broker=settings.source == "kafka",
+        ),
         board=board,
         stopping=stopping,
     )

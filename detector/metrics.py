@@ -285,6 +285,11 @@ class _Standing:
             if source.state == LOST:
                 lost.add_metric([source.name], 1)
         yield lost
+        yield _gauge(
+            "canaries_enabled",
+            "1 if faults are planted in copies of live windows, 0 if settings or bundle say no.",
+            value=bool(status.canary),
+        )
         recall = _gauge(
             "canary_recall", "Share of the last 20 planted faults that were found.", "label"
         )
@@ -302,6 +307,14 @@ class _Standing:
 
 
 def _of_unknown(unknown: UnknownStatus) -> Iterable[Metric]:
+    yield _counter(
+        "unknown_onsets",
+        "Times that a link's state became unknown; each counts as if it were a false alarm.",
+        unknown.onsets,
+    )
+    yield _counter(
+        "watched_link_seconds", "Seconds that links were watched, added up.", unknown.link_seconds
+    )
     if unknown.budget_link_week is None:
         return
     yield _gauge(
@@ -325,6 +338,10 @@ def _of_unknown(unknown: UnknownStatus) -> Iterable[Metric]:
         if value is not None:
             rate.add_metric([bound], value)
     yield rate
+
+
+def _counter(name: str, meaning: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"anchorwatch_{name}", meaning, value=value)
 
 
 def _gauge(name: str, meaning: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:

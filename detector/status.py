@@ -62,6 +62,8 @@ class UnknownStatus(msgspec.Struct, frozen=True, gc=False):
     low: float | None = None  # where the rate's interval begins ...
     high: float | None = None  # ... and ends
     windows: int = 0  # that the rate comes of
+    onsets: int = 0  # times that a link was called unknown
+    link_seconds: float = 0.0  # that links were watched, added up
 
 
 class EventStatus(msgspec.Struct, frozen=True, gc=False):

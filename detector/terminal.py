@@ -1,4 +1,4 @@
-"""The terminal sink: what the daemon sees, for a person. This file alone knows rich.
+"""The terminal sink: what the daemon sees, for a person. This file and `top` alone know rich.
 
 In a terminal: a live table and the latest changes; elsewhere: one plain line for each change.
 Where captures are replayed, the truth stands beside it and a summary of what was found comes

@@ -17,7 +17,12 @@ from detector.anchors import AnchorSet, Nearest
 from detector.capture import CaptureError, LinkCapture
 from detector.config import State as Rule
 from detector.encoder import Encoder
-from detector.oncall.strangeness import Calibration, Known, Tail, to_neighbours
+from detector.oncall.strangeness import (
+    Calibration,
+    Known,
+    Tail,
+    to_neighbours,
+)
 from detector.state import NORMAL, UNKNOWN, Steady, sayings
 from detector.window import WindowSpec
 

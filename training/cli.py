@@ -205,6 +205,47 @@ def replay(
         click.echo(f"{count} windows sent to {chosen['topic']}", err=True)
 
 
+@main.command()
+@click.argument("bundle", type=PATHS)
+@click.argument("captures", nargs=-1, required=True, type=PATHS)
+@click.option("--out", type=click.Path(path_type=Path), help="Bundle to write; else BUNDLE itself")
+@click.option("--links", multiple=True, default=("*",), help="Links to calibrate on (patterns)")
+@click.option(
+    "--assume-normal",
+    is_flag=True,
+    help="Take rows without a label for normal: traffic of days on which nothing was wrong",
+)
+def calibrate(
+    bundle: Path,
+    captures: tuple[Path, ...],
+    out: Path | None,
+    links: tuple[str, ...],
+    assume_normal: bool,
+) -> None:
+    """Find anew from when on windows are unknown to BUNDLE, on traffic of your own.
+
+    Runs of CAPTURES that the bundle has learnt from say nothing and are left out. The daemon's
+    budget ([unknown] false_alarms_a_link_week) is kept the better the more hours there are.
+    """
+    from detector.bundle import BundleError, load, save
+    from detector.capture import CaptureError, read_links
+
+    from .recalibrate import as_text, recalibrated
+
+    try:
+        loaded = load(bundle)
+        found = read_links(captures, loaded.manifest.window, links)
+        made = recalibrated(loaded, found, assume_normal=assume_normal)
+        bundle_id = save(made, out or bundle, replace=out is None)
+    except BundleError as error:
+        _fail(error, EX_CONFIG)
+    except (CaptureError, OSError) as error:
+        _fail(error)
+    for line in as_text(made, UNKNOWN.false_alarms_a_link_week):
+        click.echo(line)
+    click.echo(f"{out or bundle}: bundle {bundle_id}")
+
+
 def _pair(text: str) -> tuple[str, str]:
     label, sign, where = text.partition("=")
     if not sign or "@" not in where:

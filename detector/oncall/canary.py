@@ -115,6 +115,7 @@ class Canaries:
             if planted.state == planted.label:
                 results.append(self._end(planted, "found", one.end_ms))
         self._copied = []
+        self._steady.take_turns()  # nobody is told of these
         for planted in [one for one in self._living.values() if one.is_over]:
             is_blind = planted.state in (None, NORMAL)
             results.append(self._end(planted, "missed" if is_blind else "renamed"))

@@ -31,6 +31,8 @@ class Score:
     recall: float | None  # share found of the last ones, the void ones left out; None: too few
     delay_seconds: float | None  # median of those found; None: none was
     outcomes: Mapping[Outcome, int]  # how many there were of each since the start
+    found: int = 0  # of the last ones, those that the recall is of
+    judged: int = 0
 
 
 @dataclass(slots=True)
@@ -71,4 +73,6 @@ def _score(account: _Account) -> Score:
         recall=len(delays) / len(account.last) if len(account.last) >= FEWEST else None,
         delay_seconds=statistics.median(delays) if delays else None,
         outcomes={outcome: account.outcomes[outcome] for outcome in OUTCOMES},
+        found=len(delays),
+        judged=len(account.last),
     )

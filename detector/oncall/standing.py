@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
+from detector.board import MOST_LINKS
 from detector.source import Vitals
 from detector.state import RESTING, LinkState
 from detector.status import (
@@ -29,7 +30,6 @@ from .recall import Score
 from .roster import Moment, Roster
 from .tally import Tally
 
-SHOWN = 200  # links
 EVENTS = 20
 
 
@@ -40,6 +40,7 @@ class Standing:
     facts: Mapping[str, str]  # version, bundle, engine
     roster: Roster
     tally: Tally
+    has_broker: bool = True
     _begun: float | None = None
     _pace: Pace | None = None
 
@@ -60,7 +61,7 @@ class Standing:
             now_ms=moment.ms,
             uptime_seconds=moment.now - self._begun,
             ready=vitals.is_assigned,
-            contact_seconds=max(0.0, moment.wall - vitals.contact) if vitals.contact else None,
+            contact_seconds=self._contact(moment, vitals),
             lag_messages=sum(vitals.lag.values()),
             windows_per_second=self._pace.note(moment.now, self.tally.windows),
             links=len(roster.steady.links),
@@ -75,9 +76,14 @@ class Standing:
             events=tuple(EventStatus.of(event) for event in reversed(events)),
         )
 
+    def _contact(self, moment: Moment, vitals: Vitals) -> float | None:
+        return max(0.0, moment.wall - vitals.contact) if self.has_broker else None
+
     def links(self, states: Iterable[LinkState]) -> Iterable[LinkStatus]:
         """Put links into words."""
+        seconds, heard = self.roster.attention.seconds, self.roster.silence.links
         for state in states:
+            presence = heard.get(state.name)
             yield LinkStatus(
                 state.name,
                 state.source,
@@ -88,6 +94,7 @@ class Standing:
                 state.strangeness,
                 state.reason,
                 self.roster.is_flapping(state),
+                max(0.0, seconds - presence.heard) if presence else 0.0,
             )
 
     def _sources(self) -> list[SourceStatus]:
@@ -107,11 +114,12 @@ def _worst(links: Iterable[LinkState], flapping: set[str]) -> list[LinkState]:
     """Give those to be shown: faults, then what flaps, then what changed last."""
 
     def order(state: LinkState) -> tuple[bool, bool, int]:
-        return state.label not in RESTING, state.name in flapping, state.since_ms
+        is_fault = state.label not in RESTING
+        return is_fault, not is_fault and state.name in flapping, state.since_ms
 
-    return nlargest(SHOWN, links, key=order)
+    return nlargest(MOST_LINKS, links, key=order)
 
 
 def _canary(score: Score) -> CanaryStatus:
-    missed = score.outcomes["missed"] + score.outcomes["renamed"]
-    return CanaryStatus(score.recall, score.delay_seconds, score.outcomes["found"], missed)
+    missed = score.judged - score.found
+    return CanaryStatus(score.recall, score.delay_seconds, score.found, missed)

@@ -6,6 +6,8 @@ comes out is the most that the false-alarm rate can be, and it is held against t
 
 from dataclasses import dataclass
 
+import msgspec
+
 from detector.status import UnknownStatus
 
 from .rates import least_events, most_events
@@ -29,15 +31,18 @@ class Tally:
     @property
     def status(self) -> UnknownStatus:
         """The rate and where it lies with 90 % confidence: 5 % below, 5 % above."""
-        if self.budget_a_link_week is None:
-            return UnknownStatus(windows=self.windows)
-        if not self.link_seconds:
-            return UnknownStatus(self.budget_a_link_week, windows=self.windows)
-        weeks = self.link_seconds / WEEK_SECONDS
-        return UnknownStatus(
+        counted = UnknownStatus(
             self.budget_a_link_week,
-            self.unknown / weeks,
-            least_events(self.unknown) / weeks,
-            most_events(self.unknown) / weeks,
-            self.windows,
+            windows=self.windows,
+            onsets=self.unknown,
+            link_seconds=self.link_seconds,
+        )
+        if self.budget_a_link_week is None or not self.link_seconds:
+            return counted
+        weeks = self.link_seconds / WEEK_SECONDS
+        return msgspec.structs.replace(
+            counted,
+            rate_link_week=self.unknown / weeks,
+            low=least_events(self.unknown) / weeks,
+            high=most_events(self.unknown) / weeks,
         )

@@ -1,7 +1,8 @@
 """What is usual on each link: the mean row of its windows of late, while it was well.
 
 It is what a fault's reasons are told against, so nothing is learnt from a link while any
-evidence speaks for a fault. An incident can't become what is usual by lasting.
+evidence speaks for a fault. An incident can't become what is usual by lasting. Square roots are
+averaged: what is left of a recovery storm in a window then weighs little.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-WEIGHT = 0.1  # of one window in what is usual
+WEIGHT = 0.2  # of one window in what is usual
 EVERY_MS = 5000  # of a link's time, from one window that is learnt from to the next
 
 
@@ -17,7 +18,7 @@ class Usual:
     """Mean rows of links, one row of a table for each."""
 
     def __init__(self, features: int) -> None:
-        self._rows = np.full((16, features), np.nan, np.float32)  # (room, features)
+        self._rows = np.full((16, features), np.nan, np.float32)  # (room, features), roots
         self._places: dict[str, int] = {}
         self._free: list[int] = list(range(len(self._rows)))
         self._learnt_ms: dict[str, int] = {}  # end of the last window that was learnt from
@@ -35,6 +36,7 @@ class Usual:
         seen = ~np.isnan(windows)
         sums = np.where(seen, windows, 0).sum(axis=1, dtype=np.float64)
         means = np.where(seen.any(axis=1), sums / np.maximum(1, seen.sum(axis=1)), np.nan)
+        means = np.sign(means) * np.sqrt(np.abs(means))
         places = [self._place(link) for link in links]
         old = self._rows[places]
         mixed = np.where(np.isnan(old), means, old + WEIGHT * (means - old))
@@ -46,7 +48,8 @@ class Usual:
         found = np.full((len(links), self._rows.shape[1]), np.nan, np.float32)
         for row, link in enumerate(links):
             if link in self._places:
-                found[row] = self._rows[self._places[link]]
+                roots = self._rows[self._places[link]]
+                found[row] = np.sign(roots) * np.square(roots)
         return found
 
     def forget(self, link: str) -> None:

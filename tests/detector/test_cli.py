@@ -123,8 +123,9 @@ assemble(settings, model, Metrics(("normal",), 10), threading.Event(), "")"""
         ({"BUNDLE": "/nowhere"}, "bundle /nowhere: manifest.json: No such file or directory"),
         ({"BUNDLE": "b", "BUNDEL": "b"}, "unknown field `bundel`"),
         ({"BUNDLE": "b", "HTTP__PROT": "1"}, "unknown field `prot`"),
-        ({"BUNDLE": "b", "STATE__AGREE": "2", "STATE__OF": "5"}, "agree = 2 of = 5"),
-        ({"BUNDLE": "b", "STATE__AGREE": "6"}, "agree = 6 of = 5"),
+        ({"BUNDLE": "b", "STATE__AGREE": "2"}, "unknown field `agree` - at `$.state`"),
+        ({"BUNDLE": "b", "STATE__EVIDENCE": "0"}, "$.state.evidence"),
+        ({"BUNDLE": "b", "EVENTS__GROUP": "(a)(b)"}, "[events] group '(a)(b)' has 2 capturing"),
         ({"BUNDLE": "b", "HTTP__PORT": "http"}, "$.http.port"),
     ],
 )

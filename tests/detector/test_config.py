@@ -28,11 +28,12 @@ def load_environ(**environ):
 def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path):
     """Most files hold three lines."""
     settings = load_text(
-        tmp_path, 'bundle = "b"\nsinks = ["kafka", "terminal"]\n[state]\nagree = 4\nof = 6\n'
+        tmp_path,
+        'bundle = "b"\nsinks = ["kafka", "terminal"]\n[state]\nevidence = 4\ndoubt = 0.2\n',
     )
 
     assert (settings.bundle, settings.sinks) == ("b", ("kafka", "terminal"))
-    assert (settings.state.agree, settings.state.of) == (4, 6)
+    assert (settings.state.evidence, settings.state.doubt) == (4, 0.2)
     assert msgspec.structs.replace(
         settings, bundle="", sinks=(), state=Settings(bundle="").state
     ) == (Settings(bundle="", sinks=()))
@@ -40,11 +41,11 @@ def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path):
 
 def test_the_environment_is_laid_over_the_file(tmp_path):
     """A container gets one image with one file, and what differs from its environment."""
-    text = 'bundle = "b"\n[state]\nagree = 4\nof = 6\n'
+    text = 'bundle = "b"\n[state]\nevidence = 4\ndoubt = 0.2\n'
 
-    settings = load_text(tmp_path, text, STATE__AGREE="5", HTTP__PORT="0", KAFKA__GROUP="night")
+    settings = load_text(tmp_path, text, STATE__EVIDENCE="5", HTTP__PORT="0", KAFKA__GROUP="night")
 
-    assert (settings.state.agree, settings.state.of) == (5, 6)
+    assert (settings.state.evidence, settings.state.doubt) == (5, 0.2)
     assert (settings.http.port, settings.kafka.group) == (0, "night")
 
 
@@ -87,7 +88,33 @@ def test_lists_are_written_with_commas_in_the_environment(text, paths):
         ({"CAPTURES__HOP_SECONDS": "nan"}, "> 0"),
         ({"CAPTURES__HOP_SECONDS": "inf"}, "<= 1000000000"),
         ({"STATE__RESTART_SECONDS": "inf"}, "<= 1000000000"),
-        ({"STATE__FORGET_SECONDS": "0"}, "> 0"),
+        ({"STATE__EVIDENCE": "0"}, "> 0"),
+        ({"STATE__EVIDENCE": "nan"}, "> 0"),
+        ({"STATE__DOUBT": "1"}, "< 1"),
+        ({"STATE__DOUBT": "-0.1"}, ">= 0"),
+        ({"STATE__HOLD_SECONDS": "-1"}, ">= 0"),
+        ({"STATE__RECOVERY_SECONDS": "inf"}, "<= 1000000000"),
+        ({"STATE__RECOVERY_EVIDENCE": "0.5"}, ">= 1"),
+        ({"STATE__FLAP_CHANGES": "1"}, ">= 2"),
+        ({"STATE__FLAP_SECONDS": "0"}, "> 0"),
+        ({"STATE__FLAP_CALM_SECONDS": "nan"}, ">= 0"),
+        ({"STATE__AGREE": "3"}, "unknown field `agree` - at `$.state`"),
+        ({"UNKNOWN__ENABLED": "perhaps"}, "Expected `bool`"),
+        ({"UNKNOWN__FALSE_ALARMS_A_LINK_WEEK": "0"}, "> 0"),
+        ({"SILENCE__ENABLED": "perhaps"}, "Expected `bool`"),
+        ({"SILENCE__MISSED_WINDOWS": "0"}, "> 0"),
+        ({"SILENCE__LEAST_SECONDS": "0.5"}, ">= 1"),
+        ({"SILENCE__IDLE_SHARE": "1.1"}, "<= 1"),
+        ({"SILENCE__CONTACT_SECONDS": "0"}, "> 0"),
+        ({"SILENCE__RETIRE_SECONDS": "0"}, "> 0"),
+        ({"EVENTS__DIALECT": "klingon"}, "Invalid enum value 'klingon'"),
+        ({"EVENTS__GATHER_SECONDS": "3601"}, "<= 3600"),
+        ({"EVENTS__GATHER_LINKS": "1"}, ">= 2"),
+        ({"EVENTS__GROUP": "(site"}, "[events] group '(site' is not a regular expression"),
+        ({"EVENTS__GROUP": "^site"}, "[events] group '^site' has 0 capturing groups"),
+        ({"REASONS__SECONDS": "-1"}, ">= 0"),
+        ({"CANARY__EVERY_SECONDS": "-1"}, ">= 0"),
+        ({"CANARY__AT_ONCE": "0"}, ">= 1"),
         ({"KAFKA__SESSION_SECONDS": "inf"}, "<= 86400"),
         ({"KAFKA__DELIVERY_SECONDS": "0.5"}, ">= 1"),
     ],
@@ -98,19 +125,31 @@ def test_a_setting_that_can_not_be_used_is_named(environ, why):
         load_environ(**environ)
 
 
-@pytest.mark.parametrize(
-    ("agree", "of", "fits"),
-    [(1, 1, True), (3, 5, True), (2, 3, True), (5, 5, True), (2, 4, False), (6, 5, False)],
-)
-def test_more_than_half_of_the_windows_have_to_agree(agree, of, fits):
-    """A rule by which a link could be in two states at once is refused before it runs."""
-    environ = {"STATE__AGREE": str(agree), "STATE__OF": str(of)}
+@pytest.mark.parametrize("word", ["true", "false", "1", "0"])
+def test_what_is_on_or_off_is_written_in_words_or_as_a_bit(word):
+    """Environments know no types, and people write what they are used to."""
+    settings = load_environ(SILENCE__ENABLED=word, UNKNOWN__ENABLED=word)
 
-    if fits:
-        assert load_environ(**environ).state.agree == agree
-    else:
-        with pytest.raises(ConfigError, match=rf"\[state\] agree = {agree} of = {of}"):
-            load_environ(**environ)
+    is_on = word in ("true", "1")
+    assert (settings.silence.enabled, settings.unknown.enabled) == (is_on, is_on)
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("reasons", "seconds"), ("canary", "every_seconds"), ("events", "gather_seconds")],
+)
+def test_what_can_be_turned_off_is_turned_off_by_0(section, name):
+    """A small machine does without, and one rule for how is easy to remember."""
+    settings = load_environ(**{f"{section}__{name}".upper(): "0"})
+
+    assert getattr(getattr(settings, section), name) == 0
+
+
+def test_a_group_with_one_pair_of_parentheses_is_taken():
+    """The environment must not cut it at a comma or a colon."""
+    pattern = "^(?:site:)?([^/,]+)/"
+
+    assert load_environ(EVENTS__GROUP=pattern).events.group == pattern
 
 
 @pytest.mark.parametrize(
@@ -143,9 +182,9 @@ def test_a_file_that_is_not_there_or_is_no_text_is_named(tmp_path):
         load(tmp_path / "latin.toml", {})
 
 
-NAMES = st.sampled_from(["KAFKA", "STATE", "BUNDLE", "SINKS", "AGREE", "PORT", ""]) | st.text(
-    max_size=4
-)
+NAMES = st.sampled_from(
+    ["KAFKA", "STATE", "BUNDLE", "SINKS", "EVIDENCE", "EVENTS", "GROUP", "PORT", ""]
+) | st.text(max_size=4)
 
 
 @given(

@@ -106,7 +106,11 @@ def settled(daemon: Daemon, **links: int) -> None:
     """Wait until so many links are in these states."""
     for state, count in links.items():
         series = f'anchorwatch_links{{state="{state}"}}'
-        wait_for(f"{count} {state}", lambda series=series, count=count: daemon.metric(series) == count)
+
+        def there(series: str = series, count: int = count) -> bool:
+            return daemon.metric(series) == count
+
+        wait_for(f"{count} {state}", there)
 
 
 def test_a_link_whose_producer_stops_is_silent_and_the_others_are_not(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from detector.events import DIALECTS, LAST_MS, Event, abated, cloudevents, onap, onset, plain
 from detector.oncall.gather import Gather
+from detector.oncall.groups import Groups
 from detector.verdict import Verdict
 from detector.window import check_name
 from tests.fakes import NOON_MS
@@ -68,11 +69,19 @@ def make_abated(link="trunk-7", previous="blocked", **changes):
 
 def make_gathered(links, make=make_onset, **changes):
     """Make one event of many links."""
-    gather = Gather(lambda _: len(links), links=2)
-    for link in links:
-        gather.push(make(link, **changes), 0.0)
-    (event,) = gather.flush()
-    return event
+    return gather_all([make(link, **changes) for link in links])
+
+
+def gather_all(events, pattern=""):
+    """Make one event of some that differ in their links."""
+    groups = Groups(pattern)
+    for event in events:
+        groups.add(event.link, event.source)
+    gather = Gather(groups, links=2)
+    for event in events:
+        gather.push(event, 0.0)
+    (gathered,) = gather.flush()
+    return gathered
 
 
 @st.composite
@@ -168,6 +177,51 @@ def test_a_clock_that_was_set_back_makes_no_negative_duration():
 
     assert event.duration_ms == 0
     assert event.episode == make_onset(since_ms=NOON_MS + 400_000).episode
+
+
+@given(events())
+def test_what_is_told_is_one_event_for_each_link(event):
+    """Whoever keeps alarms by link reads a list as if it had been told singly."""
+    parts = event.each()
+
+    assert [part.id for part in parts] == event.told
+    assert [part.link for part in parts] == list(event.links or [event.link])
+    assert all(part.each() == [part] for part in parts)
+    for part in parts:
+        assert (part.links, part.episodes) == ((), ())
+        assert (part.type, part.fault, part.state) == (event.type, event.fault, event.state)
+        assert (part.at_ms, part.since_ms) == (event.at_ms, event.since_ms)
+    if not event.links:
+        assert parts == [event]
+
+
+def test_the_parts_of_a_list_are_known_by_the_ids_that_they_have_alone():
+    """After a restart an event may be told singly that went out in a list: the same, by its id."""
+    singles = [make_onset(f"trunk-{n}", since_ms=NOON_MS + n) for n in range(3)]
+
+    gathered = gather_all(singles)
+
+    assert gathered.told == [single.id for single in singles]
+    assert [part.episode for part in gathered.each()] == [single.episode for single in singles]
+    assert gathered.id not in gathered.told
+    assert {part.group for part in gathered.each()} == {""}
+
+
+@pytest.mark.parametrize(
+    ("event", "is_handover"),
+    [
+        (make_onset(), False),
+        (make_onset(previous="capacity-limited"), False),
+        (make_abated(), False),
+        (make_abated(state="retired"), False),
+        (make_abated(state="capacity-limited"), True),
+        (make_abated(previous="silent", state="blocked"), True),
+        (make_abated("", "telemetry-lost"), False),
+    ],
+)
+def test_the_end_of_a_fault_in_another_is_told_by_the_onset_that_follows(event, is_handover):
+    """Whoever counts changes must not count two where there was one."""
+    assert event.is_handover is is_handover
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -285,10 +339,8 @@ def test_the_type_of_a_cloud_event_says_what_it_is_about():
 
 def test_a_cloud_event_of_links_of_several_exporters_has_a_source_still():
     """It is a required attribute, and must not be empty."""
-    gather = Gather(lambda _: 2, links=2, group="^([^/]+)/")
-    for number in "12":
-        gather.push(make_onset(f"site-7/{number}", source=f"probe-{number}"), 0.0)
-    (event,) = gather.flush()
+    events = [make_onset(f"site-7/{number}", source=f"probe-{number}") for number in "12"]
+    event = gather_all(events, "^([^/]+)/")
 
     tree = json.loads(cloudevents(event)[0])
 
