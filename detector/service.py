@@ -110,7 +110,7 @@ class Service:
         links = dict(roster.steady.links)
         if since < float("inf") and roster.attention.is_paying:
             self.standing.tally.watch(len(links), since)
-        scores = self.duty.canaries.recall.scores() if self.duty.canaries else {}
+        scores = self.duty.canaries.recall.scores() if self.duty.canaries is not None else {}
         status = self.standing.status(moment, vitals, scores)
         self.metrics.links(links, status, roster.noticed)
         if self.board:
@@ -121,5 +121,7 @@ class Service:
         roster = self.duty.roster
         events = roster.outbox.flush()
         if events:
+            outcome = Outcome(events=events, after=roster.settle())
             for sink in self.sinks:
-                sink.send(Outcome(events=events, after=roster.settle()))
+                sink.send(outcome)
+            self.metrics.observe(outcome, Judged())

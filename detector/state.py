@@ -25,6 +25,7 @@ RESTING = (None, NORMAL)  # no fault
 SILENT = "silent"  # nothing comes of the link, while its exporter reports others
 
 PARTS = 15  # of a window: evidence is counted in these, whatever step and hop are
+PAUSE = 3  # times the time between two windows: a longer one makes old evidence stale
 ONE_WINDOW = 0.5  # of the evidence needed, at most: no window decides alone
 
 
@@ -82,6 +83,7 @@ class LinkState:
     label: str | None = None  # None until enough was said for the first time
     since_ms: int = 0  # end of the first of the windows that made the label steady
     last_ms: int = -1  # end of the newest window
+    hop_ms: int = 0  # from the window before to it
     settled_ms: int = -1  # end of the window that last changed the label
     fault_ended_ms: int = -1  # when the link last came back to normal
     faulty_ms: int = -1  # end of the newest window that was not nearest to normal
@@ -149,8 +151,9 @@ class Steady:
                 return state
             self._restart(state)
             since = said.span_ms
-        elif since > said.span_ms:  # nothing of it was seen before: old evidence is stale
-            _forget(state, len(self.labels))
+        elif since > max(said.span_ms, PAUSE * state.hop_ms):
+            _forget(state, len(self.labels))  # something may have been between
+        state.hop_ms = since if state.last_ms >= 0 else 0
         state.last_ms, state.margin, state.strangeness = said.end_ms, said.margin, said.strangeness
         is_strange = said.strangeness > 1
         if is_strange or said.place != self._normal:

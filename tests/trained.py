@@ -13,6 +13,7 @@ from detector.capture import SHIPPED, LinkCapture, read_links
 from training.settings import Settings
 
 LEFT_OUT = "d0[1-5]_*"
+LAB_1 = SHIPPED.parent / "recordings" / "lab-1" / "rows.parquet"
 SETTINGS = Settings(
     labels=("normal", "blocked", "capacity-limited"),
     leave_out=(LEFT_OUT,),
@@ -42,3 +43,10 @@ def unseen_links() -> tuple[LinkCapture, ...]:
     """Give the links at `access` of the runs that it has not learnt from."""
     window = trained_bundle().manifest.window
     return tuple(read_links([SHIPPED], window, [f"{LEFT_OUT}/access"]))
+
+
+@cache
+def normal_links() -> tuple[LinkCapture, ...]:
+    """Give the links of twelve runs of the lab that are normal throughout, none learnt from."""
+    window = trained_bundle().manifest.window
+    return tuple(read_links([LAB_1], window, ["s1_[AB]_normal_*/access"])[:12])

@@ -62,7 +62,11 @@ class Duty:
     def take(self, batch: Batch, moment: Moment) -> Judged:
         """Judge a batch; the changes of state that it makes are the roster's from then on."""
         links = self.roster.steady.links
-        planted = self.canaries.plant(batch.windows, links, moment.now) if self.canaries else []
+        planted = (
+            self.canaries.plant(batch.windows, links, moment.now)
+            if self.canaries is not None
+            else []
+        )
         values = np.stack([window.values for window in (*batch.windows, *planted)])
         begun = time.perf_counter()
         embeddings = self.encoder.embed(values)
@@ -75,9 +79,10 @@ class Duty:
         judged = Judged(embed_seconds=embed_seconds)
         judged.verdicts, turns = self.judge.judge(batch.windows, *mine, opinions)
         self._learn(batch.windows, judged.verdicts, values)
-        self._turn(judged, turns, values, moment)
+        # First, so that it is known who could be company for what is to be told.
         self.roster.hear(self._heard(batch, values[:count]), moment)
-        if self.canaries:
+        self._turn(judged, turns, values, moment)
+        if self.canaries is not None:
             rest = slice(count, None)
             ends_ms = [window.end_ms for window in planted]
             said = sayings(

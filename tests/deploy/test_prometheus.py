@@ -1,4 +1,4 @@
-"""The rules for Prometheus: they parse, they fire when they should, and they name what there is."""
+"""The rules for Prometheus: they parse, fire when they should, and name what there is."""
 
 import re
 import shutil

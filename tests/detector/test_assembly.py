@@ -1,21 +1,37 @@
 """Assembly: every setting reaches the part that it is about, and changes what happens."""
 
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from detector.assembly import SINKS, SOURCES, assemble, open_model, open_web
-from detector.bundle import BundleError
+from detector.assembly import SINKS, SOURCES, STATES, assemble, open_board, open_model, open_web
+from detector.board import StatusBoard
+from detector.bundle import BundleError, save
 from detector.config import ConfigError, Settings, load
 from detector.metrics import Metrics
+from detector.oncall.difference import Canary, Recorded
+from detector.oncall.silence import Heard
+from detector.oncall.strangeness import Calibration, Known, Tail
 from detector.source import Vitals
-from tests.fakes import NOON_MS, ListSink, make_bundle, make_capture
+from detector.state import Said
+from detector.status import Status
+from tests.fakes import (
+    NOON_MS,
+    ListSink,
+    WallClock,
+    draft_bundle,
+    make_bundle,
+    make_capture,
+    make_rows,
+)
 
 URL = "http://127.0.0.1:9469"
 LABELS = ["normal"] * 8 + ["blocked"] * 8
@@ -84,6 +100,7 @@ def test_settings_become_a_service_that_finds_the_fault(service):
     states = {event.link: event.state for event in sink.events}
     assert len(sink.verdicts) == 3 * 13
     assert states == dict.fromkeys(LINKS, "blocked")
+    assert {event.type for event in sink.events if event.state == "blocked"} >= {"onset"}
 
 
 @pytest.mark.parametrize(("head", "opinions"), [(False, {""}), (True, {"blocked"})])
@@ -126,49 +143,346 @@ def test_names_in_the_settings_and_in_the_lists_are_the_same():
 
     assert set(schema["source"]["enum"]) == set(SOURCES)
     assert set(schema["sinks"]["items"]["enum"]) == set(SINKS)
+    assert set(SOURCES) == set(STATES)
 
 
-@pytest.mark.parametrize(("agree", "of", "delay_ms"), [(1, 1, 0), (3, 5, 2000), (5, 5, 4000)])
-def test_agree_and_of_decide_when_a_state_changes(service, agree, of, delay_ms):
-    """They are how an operator trades false alarms for delay."""
-    sink = run(service(STATE__AGREE=str(agree), STATE__OF=str(of), CAPTURES__LINKS="run-1/core"))
+@pytest.mark.parametrize(("evidence", "delay_ms"), [("1", 1000), ("10", 2000), ("13", 3000)])
+def test_evidence_decides_when_a_state_changes(service, evidence, delay_ms):
+    """It is how an operator trades false alarms for delay."""
+    sink = run(service(STATE__EVIDENCE=evidence, CAPTURES__LINKS="run-1/core"))
 
-    event = sink.events[0]
+    event = sink.events[-1]
 
-    assert event.at_ms - event.since_ms == delay_ms
+    assert (event.state, event.at_ms - event.since_ms) == ("blocked", delay_ms)
 
 
-def test_of_allows_for_windows_that_disagree(service):
-    """Three of three never forgives one window; three of five forgives two."""
-    labels = ["blocked", "normal", "blocked", "normal", "blocked"]
-    strict = service(STATE__AGREE="3", STATE__OF="3").judge.steady
-    patient = service(STATE__AGREE="3", STATE__OF="5").judge.steady
+@pytest.mark.parametrize(("doubt", "delays_ms"), [("0", [2000]), ("0.3", [3000]), ("0.9", [])])
+def test_doubt_decides_how_clear_a_window_has_to_be(service, doubt, delays_ms):
+    """On traffic that is always a little odd, what is vague must not add up."""
+    sink = run(service(STATE__EVIDENCE="10", STATE__DOUBT=doubt, CAPTURES__LINKS="run-1/core"))
 
-    for end_ms, label in enumerate(labels):
-        states = [steady.push("t", end_ms, label).label for steady in (strict, patient)]
+    assert [event.at_ms - event.since_ms for event in sink.events] == delays_ms
 
-    assert states == [None, "blocked"]
+
+class Spoken:
+    """The states of one link by a service's rule, from what windows say, a second apart."""
+
+    def __init__(self, made):
+        self.steady, self.second = made.duty.roster.steady, 0
+        self.turns = []
+
+    def say(self, label, seconds=1):
+        """Let windows say a label for so long, and give how long it took to be the state."""
+        place = self.steady.labels.index(label)
+        shares = [0.1 if one == place else 0.9 for one in range(len(self.steady.labels) - 1)]
+        took = None
+        for passed in range(1, seconds + 1):
+            said = Said(NOON_MS + self.second * 1000, 4000, place, shares)
+            if self.steady.push("t", said).label == label and took is None:
+                took = passed
+            self.second += 1
+        self.turns += [turn.state for turn in self.steady.take_turns()]
+        return took
+
+
+@pytest.mark.parametrize(("seconds", "took"), [("0", 2), ("7", 7)])
+def test_hold_seconds_decides_how_long_a_state_lasts_at_least(service, seconds, took):
+    """Nobody can look at a state that is over before the page has loaded."""
+    spoken = Spoken(service(STATE__HOLD_SECONDS=seconds))
+    spoken.say("normal", 60)
+    spoken.say("blocked", 2)  # settled by the second of two
+
+    assert spoken.say("normal", 30) == took
+
+
+@pytest.mark.parametrize(
+    ("seconds", "evidence", "took"), [("0", "3", 4), ("60", "3", 12), ("60", "1", 4)]
+)
+def test_recovery_decides_how_sure_the_next_fault_has_to_be(service, seconds, evidence, took):
+    """What was held back comes at once, and looks like a fault."""
+    rule = {"STATE__RECOVERY_SECONDS": seconds, "STATE__RECOVERY_EVIDENCE": evidence}
+    spoken = Spoken(service(STATE__EVIDENCE="10", STATE__HOLD_SECONDS="0", **rule))
+    spoken.say("normal", 60)
+    spoken.say("blocked", 20)
+    spoken.say("normal", 10)
+
+    assert spoken.say("capacity-limited", 30) == took
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ({}, 7),
+        ({"STATE__FLAP_CHANGES": "100"}, 12),
+        ({"STATE__FLAP_SECONDS": "20"}, 12),
+        ({"STATE__FLAP_CALM_SECONDS": "0"}, 12),
+    ],
+)
+def test_what_flaps_is_a_setting(service, rule, changes):
+    """A link that is rerouted every minute by design is no fault, and one by accident is one."""
+    usual = {"STATE__FLAP_CHANGES": "6", "STATE__FLAP_SECONDS": "600"}
+    spoken = Spoken(service(**usual | {"STATE__FLAP_CALM_SECONDS": "30"} | rule))
+    spoken.say("normal", 60)
+
+    for _ in range(6):
+        spoken.say("blocked", 10)
+        spoken.say("normal", 10)
+
+    assert len(spoken.turns) == 1 + changes
 
 
 @pytest.mark.parametrize(("seconds", "state"), [("60", "blocked"), ("600", "normal")])
 def test_restart_seconds_decides_what_is_a_clock_set_back(service, seconds, state):
     """Where exporters replay their last ten minutes after a restart, it must be longer."""
-    steady = service(STATE__AGREE="1", STATE__OF="1", STATE__RESTART_SECONDS=seconds).judge.steady
+    spoken = Spoken(service(STATE__RESTART_SECONDS=seconds))
+    spoken.say("normal", 2)
 
-    steady.push("t", NOON_MS, "normal")
-    steady.push("t", NOON_MS - 300_000, "blocked")
+    spoken.second -= 300
+    spoken.say("blocked", 10)
 
-    assert steady.links["t"].label == state
+    assert spoken.steady.links["t"].label == state
 
 
-@pytest.mark.parametrize(("seconds", "links"), [("3600", 3), ("1e-9", 0)])
-def test_forget_seconds_decides_how_long_a_quiet_link_is_kept(service, seconds, links):
-    """Short-lived tunnels would fill the page of metrics; yearly ones must not be lost."""
-    made = service(STATE__FORGET_SECONDS=seconds)
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory):
+    """Give the directory of a bundle that knows no traffic but normal's.
+
+    What is blocked is 3.1 times as far as usual from that; one false alarm in a link's week
+    allows for 4.7 times, and 4.7 of them for once.
+    """
+    draft = draft_bundle()
+    is_normal = [label == "normal" for label in draft.labels]
+    calibration = Calibration(0.1, Tail(1.0, 1, 168.0, 1.0), {}, neighbours=1)
+    manifest = msgspec.structs.replace(draft.manifest, known=calibration)
+    points = draft.anchor_embeddings[is_normal]
+    path = tmp_path_factory.mktemp("bundles") / "knowing"
+    save(replace(draft, manifest=manifest, known=Known(points, calibration)), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("enabled", "budget", "state"),
+    [("true", "4", "unknown"), ("true", "1", "blocked"), ("false", "4", "blocked")],
+)
+def test_unknown_is_what_the_settings_allow_to_be(service, knowing, enabled, budget, state):
+    """An operator says how often a link that is well may be called unknown, and may say never."""
+    rule = {"UNKNOWN__ENABLED": enabled, "UNKNOWN__FALSE_ALARMS_A_LINK_WEEK": budget}
+
+    sink = run(service(BUNDLE=str(knowing), CAPTURES__LINKS="run-1/core", **rule))
+
+    newest = sink.verdicts[-1]
+    assert (sink.events[-1].state, newest.state, newest.label) == (state, state, state)
+    assert (newest.strangeness > 0) == (enabled == "true")
+    assert (newest.strangeness > 1) == (state == "unknown")
+
+
+def test_the_budget_of_unknowns_is_shown_and_without_unknowns_there_is_none(service, knowing):
+    """Beside the rate that came of it, where the operator looks for both."""
+    budgets = []
+    for enabled in ("true", "false"):
+        made = service(
+            BUNDLE=str(knowing), UNKNOWN__ENABLED=enabled, UNKNOWN__FALSE_ALARMS_A_LINK_WEEK="4"
+        )
+        run(made)
+        name = "anchorwatch_unknown_budget_per_link_week"
+        budgets.append(made.metrics.registry.get_sample_value(name))
+
+    assert budgets == [4.0, None]
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"EVENTS__GATHER_LINKS": "2"}, [tuple(sorted(LINKS))]),
+        ({"EVENTS__GATHER_LINKS": "4"}, sorted(LINKS)),
+        ({"EVENTS__GATHER_LINKS": "2", "EVENTS__GATHER_SECONDS": "0"}, sorted(LINKS)),
+        (
+            {"EVENTS__GATHER_LINKS": "2", "EVENTS__GROUP": "^([^/]+)/"},
+            [("run-1/access", "run-1/core"), "run-2/access"],
+        ),
+    ],
+)
+def test_what_is_gathered_into_one_event_is_a_setting(service, rule, told):
+    """Two hundred calls for one router, or one call for two hundred unlike links: both are bad."""
+    sink = run(service(STATE__EVIDENCE="10", **rule))
+
+    assert sorted((event.links or event.link for event in sink.events), key=str) == sorted(
+        told, key=str
+    )
+
+
+@pytest.mark.parametrize(("seconds", "told"), [("2", [0, 0, 1]), ("5", [0, 0, 0])])
+def test_gather_seconds_decides_how_long_an_event_waits_for_company(service, seconds, told):
+    """A pager is as late as this, and as quiet."""
+    clock = WallClock()
+    made = replace(
+        service(STATE__EVIDENCE="10", EVENTS__GATHER_LINKS="2", EVENTS__GATHER_SECONDS=seconds),
+        clock=clock,
+    )
+
+    counts = []
+    for _ in range(3):
+        made.step(0.1)
+        counts.append(len(made.sinks[0].events))
+        clock.sleep(1.2)
+
+    assert counts == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "skipped"), [("10", "answers", 0), ("0", "", 0), ("1e-9", "", 3)]
+)
+def test_reasons_are_given_as_far_as_their_time_goes(service, seconds, words, skipped):
+    """Where every millisecond counts an operator does without, or with some of them."""
+    made = service(REASONS__SECONDS=seconds, STATE__EVIDENCE="10")
+
+    sink = run(made)
+
+    for event in sink.events:
+        # What it resembles is said in any case, and costs nothing.
+        explained, _, _ = event.reason.partition("like blocked")
+        assert words in explained
+        assert bool(explained) == bool(words)
+    assert len(sink.events) == 3
+    name = "anchorwatch_reasons_skipped_total"
+    assert made.metrics.registry.get_sample_value(name) == skipped
+
+
+@pytest.fixture(scope="module")
+def planting(tmp_path_factory):
+    """Give settings of a bundle with a recorded fault, and of three links that are well."""
+    draft = draft_bundle()
+    recorded = (Canary("blocked", "a kind", "lab-1/access", NOON_MS),)
+    before, after = make_rows("normal", 1), make_rows("blocked", 4)[None]
+    manifest = msgspec.structs.replace(draft.manifest, canaries=recorded)
+    path = tmp_path_factory.mktemp("planting")
+    save(replace(draft, manifest=manifest, canaries=Recorded(recorded, before, after)), path / "b")
+    capture = make_capture(path / "a.parquet", dict.fromkeys(LINKS, ["normal"] * 64))
+    return {
+        "BUNDLE": str(path / "b"),
+        "CAPTURES__PATHS": str(capture),
+        "STATE__RECOVERY_SECONDS": "10",
+        "BATCH__WINDOWS": "3",  # one of each link
+    }
+
+
+def planted(made):
+    """Let a minute pass by a clock of our own; give how many were planted, and most at once."""
+    clock, most = WallClock(), 0
+    made = replace(made, clock=clock)
+    for _ in range(61):
+        made.step(0.1)
+        clock.sleep(1)
+        most = max(most, len(made.duty.canaries))
+    scores = made.duty.canaries.recall.scores()
+    return sum(sum(one.outcomes.values()) for one in scores.values()), most
+
+
+@pytest.mark.parametrize(("seconds", "fewest", "most"), [("1", 20, 60), ("20", 2, 3)])
+def test_every_seconds_decides_how_often_a_fault_is_planted(
+    service, planting, seconds, fewest, most
+):
+    """Often is soon to be sure that nothing is blind, and more work."""
+    count, _ = planted(service(**planting, CANARY__EVERY_SECONDS=seconds))
+
+    assert fewest <= count <= most
+
+
+@pytest.mark.parametrize("at_once", ["1", "2"])
+def test_at_once_bounds_the_faults_that_are_planted(service, planting, at_once):
+    """A machine that is nearly too small can afford one copy, not one of each link."""
+    settings = {"CANARY__EVERY_SECONDS": "1", "CANARY__AT_ONCE": at_once}
+
+    _, most = planted(service(**planting, **settings))
+
+    assert most == int(at_once)
+
+
+def test_without_seconds_between_them_no_fault_is_planted(service, planting):
+    """Somebody who wants no made-up traffic beside the real one has none."""
+    made = service(**planting, CANARY__EVERY_SECONDS="0")
 
     run(made)
 
-    assert len(made.judge.steady.links) == links
+    assert made.duty.canaries is None
+    name = "anchorwatch_canaries_enabled"
+    assert made.metrics.registry.get_sample_value(name) == 0
+
+
+def unheard(made, pace=1.0, hour=10, activities=(100.0, 100.0), most=300):
+    """Give what is noticed of a link that stops after a minute, and after how many seconds.
+
+    Another link of the exporter reports on. *pace* is seconds from one window to the next;
+    *activities* are the link's traffic until then, at 9 and at *hour*.
+    """
+    silence = made.duty.roster.silence
+    place, found = ("windows", 0), {}
+
+    def hear(second, activity, *names):
+        end_ms = (NOON_MS // 86_400_000 * 24 + (9 if second < 0 else hour)) * 3_600_000 + second
+        heard = [Heard(name, "probe-1", place, end_ms, activity) for name in names]
+        silence.hear(heard, 600 + second)
+
+    for second in range(-300, most):
+        if second % pace == 0:
+            names = ["stops", "goes on"] if second <= 60 else ["goes on"]
+            hear(second, activities[second >= 0], *names)
+        for noticed in silence.tick(600.0 + second, hour, lambda places: places):
+            found.setdefault((noticed.what, noticed.link), second - 60)
+    return {what: seconds for (what, link), seconds in found.items() if link == "stops"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "pace", "within"),
+    [
+        ({"SILENCE__MISSED_WINDOWS": "5"}, 4, (20, 26)),
+        ({"SILENCE__MISSED_WINDOWS": "20"}, 4, (80, 86)),
+        ({"SILENCE__LEAST_SECONDS": "10"}, 1, (10, 14)),
+        ({"SILENCE__LEAST_SECONDS": "90"}, 1, (90, 94)),
+    ],
+)
+def test_how_long_nothing_has_to_come_of_a_link_is_a_setting(service, rule, pace, within):
+    """Sooner is a false alarm for each hiccup of an exporter, later is later."""
+    found = unheard(service(**rule), pace)
+
+    assert within[0] <= found["silent"] <= within[1]
+
+
+def test_silence_can_be_turned_off(service):
+    """Where links come and go by design nobody wants to hear of each."""
+    assert "silent" in unheard(service())
+    assert unheard(service(SILENCE__ENABLED="false")) == {}
+
+
+@pytest.mark.parametrize(("share", "is_told"), [("0.01", True), ("0.05", False)])
+def test_idle_share_decides_which_silence_is_excused(service, share, is_told):
+    """Of an office's trunk nothing comes at night, and nobody is to be woken by that."""
+    found = unheard(service(SILENCE__IDLE_SHARE=share), hour=22, activities=(100.0, 3.0))
+
+    assert ("silent" in found) == is_told
+
+
+@pytest.mark.parametrize(("seconds", "is_retired"), [("150", True), ("86400", False)])
+def test_retire_seconds_decides_how_long_a_quiet_link_is_kept(service, seconds, is_retired):
+    """Short-lived tunnels would fill the page of metrics; yearly ones must not be lost."""
+    made = service(SILENCE__RETIRE_SECONDS=seconds)
+
+    found = unheard(made)
+
+    assert ("retired" in found) == is_retired
+    assert found.get("retired", 150) == pytest.approx(150, abs=5)
+    assert ("stops" in made.duty.roster.silence.links) != is_retired
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [("15", 10.0), ("5", 0.0)])
+def test_contact_seconds_decides_when_the_broker_counts_as_away(service, seconds, counted):
+    """With one that answers seldom, silence would else never be noticed."""
+    attention = service(SILENCE__CONTACT_SECONDS=seconds).duty.roster.attention
+
+    for wall in (1000.0, 1010.0):
+        attention.advance(wall, Vitals(is_assigned=True, contact=wall))
+
+    assert attention.seconds == counted
 
 
 @pytest.mark.parametrize(("windows", "size"), [("1", 1), ("4", 4), ("1000", 39)])
@@ -285,8 +599,9 @@ def test_threads_is_how_many_the_engine_runs_on(settings):
 def ask(settings):
     """Serve pages as settings say, and ask for one: status and text."""
 
-    def give(metrics, path, **environ):
-        with closing(open_web(settings(**environ), metrics)) as web:
+    def give(metrics, path, board=None, **environ):
+        board = board or StatusBoard(Status(version="0", bundle="b1", now_ms=0))
+        with closing(open_web(settings(**environ), metrics, board)) as web:
             web.start()
             try:
                 with urllib.request.urlopen(f"{web.url}{path}", timeout=10) as answer:
@@ -332,6 +647,28 @@ def test_readiness_is_that_there_is_something_to_read_from(ask):
     assert (before, after) == (503, 200)
 
 
+def test_how_everything_stands_is_a_page_from_the_start(settings, ask):
+    """`anchorwatch top` finds the daemon while that is still waiting for its broker."""
+    model = open_model(settings())
+
+    status, text, _ = ask(Metrics(("normal",), 10), "/status", open_board(model))
+
+    shown = msgspec.json.decode(text)
+    assert (status, shown["bundle"], shown["ready"]) == (200, model.bundle.id, False)
+    assert shown["engine"] == "onnxruntime"
+
+
+def test_the_status_page_answers_for_the_links_that_are_asked_for(service, settings, ask):
+    """With ten thousand links nobody looks for one by reading."""
+    made = service()
+    board = open_board(open_model(settings()))
+    run(replace(made, board=board))
+
+    _, text, _ = ask(made.metrics, "/status?state=blocked&link=*/core", board)
+
+    assert [one["link"] for one in msgspec.json.decode(text)["worst"]] == ["run-1/core"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
 def test_host_is_where_it_listens(ask, host):
     """Nothing is to be had from outside unless somebody says so."""
@@ -349,3 +686,39 @@ def test_port_is_where_it_listens(ask):
 
     assert port != "0"
     assert again.endswith(f":{port}")
+
+
+# Settings that are turned elsewhere, because it takes a broker or the program itself.
+ELSEWHERE = {
+    "test_cli.py": ("log.level",),
+    "test_daemon.py": ("kafka.verdicts_a_message",),
+    "test_daemon_oncall.py": ("events.dialect",),
+    "../daemon.py": (  # whose every daemon has topics and a group of its own
+        *("kafka.bootstrap", "kafka.group", "kafka.windows", "kafka.verdicts", "kafka.events"),
+        *("kafka.dead_letters", "kafka.session_seconds"),
+    ),
+}
+UNTURNED = {"kafka.delivery_seconds", "kafka.states", "kafka.sightings"}
+
+
+def names_of(schema, prefix=""):
+    """List the settings of a class, those of its tables with the table's name before them."""
+    for one in msgspec.structs.fields(schema):
+        if isinstance(one.type, type) and issubclass(one.type, msgspec.Struct):
+            yield from names_of(one.type, f"{one.name}.")
+        else:
+            yield prefix + one.name
+
+
+def test_every_setting_is_turned_by_some_test():
+    """One that is forgotten could stop working, and nobody would know until it is needed."""
+    here = Path(__file__)
+    turned = set(re.findall(r"\b(?:[A-Z]+__[A-Z_]+|BUNDLE|SOURCE|SINKS)\b", here.read_text()))
+    elsewhere = {name for names in ELSEWHERE.values() for name in names}
+
+    for file, names in ELSEWHERE.items():
+        text = (here.parent / file).read_text().lower()
+        assert [name for name in names if name.partition(".")[2] not in text] == []
+    by_name = {name.replace(".", "__").upper(): name for name in names_of(Settings)}
+    left = {name for word, name in by_name.items() if word not in turned} - elsewhere
+    assert left == UNTURNED

@@ -118,11 +118,11 @@ def test_the_page_is_the_agreed_one(running):
 def test_a_fresh_daemon_has_every_series_that_needs_nobody_to_be_there(running):
     """An alert on what is absent until it first happens can't see it happen.
 
-    What comes later is named in the golden page, and each is about somebody or something that a
-    fresh daemon has not met.
+    What comes later is about somebody or something that a daemon hasn't met at its first look.
     """
     fresh = Metrics(LABELS, max_links=3)
     fresh.started({"version": "0.1.0", "bundle": "b1", "engine": "onnxruntime"})
+    show(fresh, {})
 
     later = [line for line in names_of(running) if line not in names_of(fresh)]
 
@@ -131,8 +131,6 @@ def test_a_fresh_daemon_has_every_series_that_needs_nobody_to_be_there(running):
     assert families == {
         "anchorwatch_link_state",
         "anchorwatch_lag_messages",
-        "anchorwatch_links_flapping",
-        "anchorwatch_exporters",
         "anchorwatch_exporter_lost",
         "anchorwatch_canary_recall",
         "anchorwatch_canary_delay_seconds",
@@ -420,6 +418,22 @@ def test_what_is_not_yet_known_of_canaries_has_no_series(metrics):
         ({"label": "capacity-limited"}, 0.0),
     ]
     assert samples(metrics, "anchorwatch_canary_delay_seconds") == [({"label": "blocked"}, 6.0)]
+
+
+@pytest.mark.parametrize(("canary", "enabled"), [({}, 0), ({"blocked": CanaryStatus()}, 1)])
+def test_whether_faults_are_planted_is_told(metrics, canary, enabled):
+    """Of a detector that is not tested no canary is missed: that is no sign of its health."""
+    show(metrics, {}, canary=canary)
+
+    assert value(metrics, "anchorwatch_canaries_enabled") == enabled
+
+
+def test_what_the_rate_of_unknowns_is_made_of_is_counted(metrics):
+    """Added up over daemons and restarts it gives the rate that one daemon can't know."""
+    show(metrics, {}, unknown=UnknownStatus(onsets=3, link_seconds=1234.5))
+
+    assert value(metrics, "anchorwatch_unknown_onsets_total") == 3
+    assert value(metrics, "anchorwatch_watched_link_seconds_total") == 1234.5
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,26 @@ import logging
 
 import pytest
 
+from detector.board import StatusBoard
+from detector.config import Events, Silence
 from detector.message import encode
+from detector.oncall.record import NoStates
 from detector.sinks import SinkUnavailableError
-from detector.source import Message
-from tests.fakes import NOON_MS, ListSink, ListSource, make_head, make_spec, make_window
+from detector.source import Message, Move
+from detector.status import Status
+from tests.fakes import (
+    NOON_MS,
+    ListSink,
+    ListSource,
+    WallClock,
+    make_bundle,
+    make_service,
+    make_spec,
+    make_window,
+)
 
 SPEC = make_spec()
+PLACE = ("windows", 0)
 RUBBISH = b"rubbish"
 
 
@@ -230,20 +244,69 @@ def test_stopped_while_a_sink_is_away_it_ends_in_order_and_commits_nothing(make_
     assert [record.getMessage() for record in caplog.records] == ["stopped before delivery"]
 
 
+class Looking:
+    """A service whose clock goes on by a second with each step, and whose broker is there."""
+
+    def __init__(self, make_service, records=(), **changes):
+        self.source, self.sink, self.clock = ListSource(records), ListSink(), WallClock()
+        self.service = make_service(self.source, self.sink, clock=self.clock, **changes)
+
+    def step(self, *records):
+        """Let a second pass in which these records come."""
+        self.source.records += [Message(*PLACE, NOON_MS, record) for record in records]
+        self.clock.sleep(1)
+        self.source.vitals.contact = self.clock.wall
+        self.service.step(0)
+
+    def steps(self, count, record=None):
+        """Let some seconds pass; *record* makes that of each second, by its number."""
+        for number in range(count):
+            self.step(*([record(number)] if record else []))
+
+    def links(self):
+        """Give the links that have a series, with their states."""
+        families = self.service.metrics.registry.collect()
+        found = (one for family in families for one in family.samples)
+        return {
+            one.labels["link"]: one.labels["state"]
+            for one in found
+            if one.name == "anchorwatch_link_state"
+        }
+
+
 def test_a_link_that_went_quiet_is_forgotten_and_its_series_goes(make_service):
     """Links come and go for years; neither memory nor the page of metrics may only grow."""
     kept, forgotten = (
-        make_service(ListSource(fault()), ListSink(), forget_seconds=seconds)
-        for seconds in (3600, 1e-9)
+        Looking(make_service, fault(), settings={"silence": Silence(retire_seconds=seconds)})
+        for seconds in (3600, 20)
     )
 
-    kept.run(0)
-    forgotten.run(0)
+    for one in (kept, forgotten):
+        one.step()
+        one.steps(30, lambda number: record("normal", number, "other"))
 
-    states = {"link": "trunk-1", "source": "probe-1", "state": "blocked"}
-    assert sample(kept, "anchorwatch_link_state", **states) == 1
-    assert sample(forgotten, "anchorwatch_link_state", **states) is None
-    assert forgotten.judge.steady.links == {}
+    assert kept.links() == {"trunk-1": "blocked", "other": "normal"}
+    assert forgotten.links() == {"other": "normal"}
+    assert list(forgotten.service.duty.roster.steady.links) == ["other"]
+    assert [(one.type, one.fault, one.state) for one in forgotten.sink.events] == [
+        ("onset", "blocked", "blocked"),
+        ("abated", "blocked", "retired"),
+    ]
+
+
+def test_a_late_window_keeps_a_link_from_being_forgotten(make_service):
+    """An exporter that lags behind is not one that went away."""
+    usual = {"settings": {"silence": Silence(retire_seconds=20)}}
+    lagging, gone = Looking(make_service, **usual), Looking(make_service, **usual)
+
+    for one in (lagging, gone):
+        one.step(record("normal", 100))
+        for number in range(30):
+            others = [record("normal", number, "other")]
+            one.step(*others, *([record("normal", 5)] if one is lagging else []))
+
+    assert set(lagging.links()) == {"trunk-1", "other"}
+    assert set(gone.links()) == {"other"}
 
 
 def test_a_poisoned_window_does_not_make_a_verdict_without_numbers(make_service):
@@ -263,11 +326,18 @@ def test_a_poisoned_window_does_not_make_a_verdict_without_numbers(make_service)
         json.dumps(numbers, allow_nan=False)
 
 
-def test_a_head_gives_every_window_a_second_opinion(make_service):
+@pytest.fixture
+def opinionated(tmp_path, encoder):
+    """Make a service of the same encoder, whose bundle has a head that says `blocked` of all."""
+    bundle = make_bundle(tmp_path / "b", head=True)
+    return lambda *parts: make_service(bundle, encoder, *parts)
+
+
+def test_a_head_gives_every_window_a_second_opinion(make_service, opinionated):
     """It goes out with the verdict, and into the counters, and changes neither label nor state."""
     plain, sink = ListSink(), ListSink()
     make_service(ListSource(fault()), plain).step(0)
-    service = make_service(ListSource(fault()), sink, head=make_head("blocked"))
+    service = opinionated(ListSource(fault()), sink)
 
     service.step(0)
 
@@ -279,11 +349,141 @@ def test_a_head_gives_every_window_a_second_opinion(make_service):
     assert {verdict.opinion for verdict in plain.verdicts} == {""}
 
 
-def test_a_batch_of_nothing_but_rubbish_has_no_opinion_of_it(make_service):
+def test_a_batch_of_nothing_but_rubbish_has_no_opinion_of_it(opinionated):
     """There is no embedding to ask the head about."""
     sink = ListSink()
 
-    count = make_service(ListSource([RUBBISH]), sink, head=make_head()).step(0)
+    count = opinionated(ListSource([RUBBISH]), sink).step(0)
 
     assert count == 0
     assert sink.verdicts == []
+
+
+def test_what_is_kept_of_a_link_is_kept_before_it_is_told_and_after(make_service):
+    """Wherever the daemon dies, the next one knows what was told and what wasn't."""
+    outcomes = []
+
+    class Watching(ListSink):
+        def send(self, outcome):
+            outcomes.append(outcome)
+
+    make_service(ListSource(fault()), Watching()).step(0)
+
+    (outcome,) = outcomes
+    (event,) = outcome.events
+    before, after = outcome.before[-1], outcome.after[-1]
+    assert (before.link, before.state, before.waiting) == ("trunk-1", "blocked", (event,))
+    assert (after.link, after.state, after.waiting) == ("trunk-1", "blocked", ())
+    assert (before.partition, after.partition) == (PLACE[1], PLACE[1])
+
+
+def test_windows_of_a_partition_that_moved_on_are_left_to_whoever_has_it_now(make_service):
+    """Judged by two daemons a link would have two states, and two alarms for one fault."""
+    source, sink = ListSource(fault()), ListSink()
+    others = [Message("windows", 1, n, one) for n, one in enumerate(fault("trunk-2"))]
+    source.records += others
+    source.vitals.moves += [Move(("windows", n), is_gained=True) for n in (0, 1)]
+    source.vitals.moves.append(Move(("windows", 1), is_gained=False))
+    service = make_service(source, sink)
+
+    count = service.step(0)
+
+    assert count == 10
+    assert {verdict.link for verdict in sink.verdicts} == {"trunk-1"}
+    assert set(service.duty.roster.steady.links) == {"trunk-1"}
+    assert source.committed == 20
+    assert list(source.vitals.moves) == []
+
+
+def test_a_partition_that_went_and_came_again_is_ours(make_service):
+    """A group that deals its partitions out anew may deal them out as they were."""
+    source, sink = ListSource(fault()), ListSink()
+    source.vitals.moves += [Move(PLACE, is_gained=gained) for gained in (True, False, True)]
+
+    make_service(source, sink).step(0)
+
+    assert len(sink.verdicts) == 10
+
+
+def test_what_waits_for_company_is_told_to_every_sink_when_the_run_ends(make_service):
+    """Nobody knows when the next daemon starts, and one sink's word is no other's."""
+    sinks = ListSink(), ListSink()
+    settings = {"events": Events(gather_seconds=3600, gather_links=2)}
+    source = ListSource([one for pair in zip(fault("a"), fault("b"), strict=True) for one in pair])
+    service = make_service(source, *sinks, settings=settings)
+
+    service.run(0)
+
+    for sink in sinks:
+        (event,) = sink.events
+        assert event.links == ("a", "b")
+        latest = {kept.link: kept for kept in sink.records}
+        assert {link: kept.waiting for link, kept in latest.items()} == {"a": (), "b": ()}
+    assert sample(service, "anchorwatch_events_total", type="onset", state="blocked") == 2
+
+
+def test_what_waits_for_company_is_told_when_its_time_is_over_though_nothing_comes(make_service):
+    """The loop that takes batches also looks at the clock."""
+    settings = {"events": Events(gather_seconds=3, gather_links=2)}
+    looking = Looking(make_service, settings=settings)
+    looking.step(*fault("a"), *fault("b"))
+
+    looking.steps(2)
+    early = list(looking.sink.events)
+    looking.steps(1)
+
+    assert early == []
+    assert [event.links for event in looking.sink.events] == [("a", "b")]
+
+
+def test_a_run_lets_go_of_what_keeps_its_states(make_service):
+    """A connection that stays open keeps a process from ending."""
+    closed = []
+
+    class States(NoStates):
+        def close(self):
+            closed.append(True)
+
+    make_service(ListSource(fault()), ListSink(), states=States()).run(0)
+
+    assert closed == [True]
+
+
+def test_once_a_second_everybody_can_see_how_everything_stands(make_service, bundle):
+    """Who looks at the status page, or at the metrics, sees the same second."""
+    board = StatusBoard(Status(version="0", bundle="b", now_ms=0))
+    looking = Looking(make_service, board=board)
+
+    looking.step(*fault(), RUBBISH)
+    shown = json.loads(board.page().body)
+
+    assert (shown["links"], shown["states"]) == (1, {"blocked": 1})
+    assert (shown["now_ms"], shown["bundle"]) == (round(looking.clock.wall * 1000), bundle.id)
+    assert looking.links() == {"trunk-1": "blocked"}
+    looking.step()  # what was told is shown at the next look
+    assert [one["state"] for one in json.loads(board.page().body)["events"]] == ["blocked"]
+
+
+def test_within_a_second_nothing_is_looked_at_anew(make_service):
+    """A busy daemon makes hundreds of steps a second, and has links by the ten thousand."""
+    looking = Looking(make_service)
+    looking.step()
+
+    looking.clock.sleep(-1)  # the next step ends where this one did
+    looking.step(*fault())
+    within = looking.links()
+    looking.step()
+
+    assert within == {}
+    assert looking.links() == {"trunk-1": "blocked"}
+
+
+def test_a_broken_clock_of_an_exporter_ends_nobody(make_service):
+    """A window from 1970, or from the far future, is one link's trouble."""
+    windows = [make_window(f"t{n}", start_ms=start) for n, start in enumerate((0, 2**52))]
+    looking = Looking(make_service)
+
+    looking.step(*[encode([window], SPEC) for window in windows], *fault())
+
+    assert [event.link for event in looking.sink.events] == ["trunk-1"]
+    assert len(looking.links()) == 3

@@ -304,14 +304,25 @@ def test_a_step_back_of_exactly_the_limit_is_only_late():
 
 def test_evidence_from_before_a_gap_is_stale():
     """Two seconds of a fault an hour apart are no fault."""
-    states = settled(evidence=2.0)
+    states = settled()
     states.push("trunk-1", say(BLOCKED, second=60))
 
+    state = states.push("trunk-1", say(BLOCKED, second=60 + 3600))
+
+    assert state.label == NORMAL
+    assert states.push("trunk-1", say(BLOCKED, second=61 + 3600)).label == "blocked"
+
+
+def test_a_link_of_which_only_samples_come_has_a_state_too():
+    """Windows that don't touch each other say the same as ever, if they keep saying it."""
+    states = steady()
+
     labels = [
-        states.push("trunk-1", say(BLOCKED, second=60 + n * 3600)).label for n in range(1, 4)
+        states.push("trunk-1", say(place, second=n * 240)).label
+        for n, place in enumerate([WELL] * 4 + [BLOCKED] * 3)
     ]
 
-    assert labels == [NORMAL] * 3
+    assert labels == [None, None, NORMAL, NORMAL, NORMAL, "blocked", "blocked"]
 
 
 def test_a_fault_of_seven_days_is_that_fault_on_day_seven():

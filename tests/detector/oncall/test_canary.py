@@ -3,7 +3,6 @@
 import copy
 import random
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 import training
 from detector.anchors import AnchorSet
-from detector.capture import read_links
 from detector.encoder import Encoder, open_encoder
 from detector.oncall.canary import QUIET_SECONDS, Canaries
 from detector.oncall.difference import difference
@@ -21,7 +19,7 @@ from detector.onnx_engine import OnnxEngine
 from detector.state import NORMAL, SILENT, UNKNOWN, Said, Steady, sayings
 from detector.window import Window
 from tests.fakes import ANSWERED, NOON_MS, make_rows, make_spec
-from tests.trained import trained_bundle
+from tests.trained import normal_links, trained_bundle
 
 SPEC = make_spec()  # four steps of a second
 SPAN = SPEC.steps
@@ -480,13 +478,6 @@ def test_the_same_seed_plants_the_same():
 # With a real encoder, on traffic of another laboratory than it has learnt from.
 LAB_1 = Path(training.__file__).parent / "recordings" / "lab-1"
 SECONDS = 600  # ten minutes of traffic
-
-
-@cache
-def normal_links():
-    """Give the links of twelve runs that were normal throughout."""
-    window = trained_bundle().manifest.window
-    return tuple(read_links([LAB_1], window, ["s1_[AB]_normal_*/access"])[:12])
 
 
 def watch(bundle, encoder, seed=0, seconds=SECONDS):
