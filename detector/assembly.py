@@ -11,54 +11,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from . import __version__
-from .anchors import AnchorSet
 from .batch import Batcher
 from .board import StatusBoard
-from .bundle import Bundle, load
+from .bundle import Bundle
 from .config import ConfigError, Settings
-from .encoder import Encoder, open_encoder
 from .metrics import CONTENT_TYPE, Metrics
-from .oncall.attention import Attention
-from .oncall.canary import Canaries
-from .oncall.duty import Duty
-from .oncall.explainer import Explainer
-from .oncall.gather import Gather
-from .oncall.groups import Groups
-from .oncall.outbox import Outbox
-from .oncall.peers import Peers
+from .oncall.opening import Model, open_duty
 from .oncall.record import NoStates, States
-from .oncall.roster import Roster
-from .oncall.silence import Silence
 from .oncall.standing import Standing
 from .oncall.tally import Tally
-from .oncall.usual import Usual
 from .service import Service
 from .sinks import Sink
 from .source import Source
-from .state import NORMAL, Steady
 from .status import Status
-from .verdict import Judge
 from .web import Page, WebServer
 
 if TYPE_CHECKING:
     from .capture import LinkCapture
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A bundle and its encoder, checked and warm."""
-
-    bundle: Bundle
-    encoder: Encoder
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What is in use, for the log and the metrics."""
-        engine = self.encoder.engine.name
-        return {"version": __version__, "bundle": self.bundle.id, "engine": engine}
 
 
 @dataclass(frozen=True)
@@ -148,21 +118,6 @@ SINKS: dict[str, Callable[[Context], Sink]] = {
 }
 
 
-def open_model(settings: Settings) -> Model:
-    """Load the bundle and warm up its encoder.
-
-    Raises:
-        BundleError: if the bundle can't be used.
-        ConfigError: if the engine is not installed.
-    """
-    bundle = load(Path(settings.bundle))
-    engine = settings.engine
-    try:
-        return Model(bundle, open_encoder(bundle, engine.name, engine.threads))
-    except ImportError as error:
-        raise ConfigError(f"[engine] name = {engine.name!r} can't run here: {error}") from error
-
-
 def open_web(settings: Settings, metrics: Metrics, board: StatusBoard) -> WebServer:
     """Listen where the settings say; nothing is answered before `start`.
 
@@ -224,63 +179,6 @@ def assemble(
         ),
         board=board,
         stopping=stopping,
-    )
-
-
-def open_duty(settings: Settings, model: Model, states: States) -> Duty:
-    """Put together what judges over time."""
-    bundle, spec = model.bundle, model.bundle.manifest.window
-    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
-    steady = Steady(anchors.labels, settings.state)
-    unknown, canary = settings.unknown, settings.canary
-    budget = unknown.false_alarms_a_link_week
-    canaries = None
-    if bundle.canaries and canary.every_seconds:
-        canaries = Canaries(
-            bundle.canaries.differences(spec),
-            spec,
-            Steady(anchors.labels, settings.state),
-            every_seconds=canary.every_seconds,
-            most=canary.at_once,
-        )
-    return Duty(
-        spec=spec,
-        encoder=model.encoder,
-        anchors=anchors,
-        judge=Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id),
-        roster=_roster(settings, steady, states, len(spec.features)),
-        head=bundle.head,
-        strangeness=bundle.strangeness(budget) if unknown.enabled else None,
-        explainer=_explainer(settings, model),
-        canaries=canaries,
-    )
-
-
-def _roster(settings: Settings, steady: Steady, states: States, features: int) -> Roster:
-    events = settings.events
-    groups = Groups(events.group)
-    gather = Gather(groups, seconds=events.gather_seconds, links=events.gather_links)
-    return Roster(
-        steady=steady,
-        silence=Silence(settings.silence, groups),
-        attention=Attention(settings.silence.contact_seconds),
-        outbox=Outbox(gather),
-        states=states,
-        peers=Peers(uuid4().hex[:12], states),
-        usual=Usual(features),
-    )
-
-
-def _explainer(settings: Settings, model: Model) -> Explainer | None:
-    bundle = model.bundle
-    is_normal = [label == NORMAL for label in bundle.labels]
-    if not settings.reasons.seconds or not any(is_normal):
-        return None
-    return Explainer(
-        spec=bundle.manifest.window,
-        embed=model.encoder.embed,
-        normal=bundle.anchor_windows[is_normal],
-        seconds=settings.reasons.seconds,
     )
 
 

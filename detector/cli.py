@@ -45,9 +45,10 @@ def main(config: Path | None, check: bool) -> None:
 
 def run(settings: Settings, *, check: bool = False) -> int:
     """Build the service that *settings* describe and run it to its end; give the exit code."""
-    from .assembly import assemble, open_board, open_model, open_web
+    from .assembly import assemble, open_board, open_web
     from .bundle import BundleError
     from .metrics import Metrics
+    from .oncall.opening import open_model
     from .web import WebError
 
     begun = time.monotonic()

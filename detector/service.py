@@ -11,7 +11,7 @@ from .batch import Batch, Batcher
 from .board import StatusBoard
 from .metrics import Metrics
 from .oncall.duty import Duty, Judged
-from .oncall.roster import Moment
+from .oncall.moment import Moment
 from .oncall.standing import Standing
 from .sinks import Outcome, Sink, SinkUnavailableError
 from .source import Place, Source
@@ -44,7 +44,7 @@ class Service:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
             closing.callback(self.source.close)
-            closing.callback(self.duty.roster.states.close)
+            closing.callback(self.duty.roster.keeper.states.close)
             for sink in self.sinks:
                 closing.callback(sink.close)
             try:
@@ -78,11 +78,11 @@ class Service:
         self.stopping.set()
 
     def _outcome(self, batch: Batch, judged: Judged, moment: Moment) -> Outcome:
-        roster = self.duty.roster
-        before = roster.records()
-        events = roster.outbox.due(moment.now)
+        keeper = self.duty.roster.keeper
+        before = keeper.records()
+        events = keeper.outbox.due(moment.now)
         return Outcome(
-            judged.verdicts, batch.shares, events, batch.dead_letters, before, roster.settle()
+            judged.verdicts, batch.shares, events, batch.dead_letters, before, keeper.settle()
         )
 
     def _count(self, judged: Judged) -> None:
@@ -118,10 +118,9 @@ class Service:
 
     def _tell_the_rest(self) -> None:
         """Tell what waits for company: nobody knows when the next daemon starts."""
-        roster = self.duty.roster
-        events = roster.outbox.flush()
-        if events:
-            outcome = Outcome(events=events, after=roster.settle())
+        keeper = self.duty.roster.keeper
+        if events := keeper.outbox.flush():
+            outcome = Outcome(events=events, after=keeper.settle())
             for sink in self.sinks:
                 sink.send(outcome)
             self.metrics.observe(outcome, Judged())

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.architecture import Architecture, Weights
-from detector.assembly import Model, open_duty
 from detector.batch import Batcher, DeadLetter
 from detector.bundle import FORMAT, Anchor, Bundle, Manifest, Training, load, save
 from detector.config import Events, Settings
@@ -20,8 +19,9 @@ from detector.events import Event
 from detector.head import Head
 from detector.inputs import Inputs, InputSpec, Level, Ratio
 from detector.metrics import Metrics
+from detector.oncall.moment import Moment
+from detector.oncall.opening import Model, open_duty
 from detector.oncall.record import LinkRecord, NoStates, States
-from detector.oncall.roster import Moment
 from detector.oncall.standing import Standing
 from detector.oncall.tally import Tally
 from detector.service import Service

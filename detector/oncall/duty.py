@@ -23,9 +23,10 @@ from detector.window import Window, WindowSpec, is_count
 
 from .canary import Canaries
 from .explainer import Explainer, Score, likeness
+from .moment import Moment
+from .presence import Heard
 from .recall import Result
-from .roster import Moment, Roster
-from .silence import Heard
+from .roster import Roster
 from .strangeness import Strangeness
 
 

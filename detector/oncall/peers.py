@@ -4,12 +4,17 @@ An exporter's links lie on many partitions and so with many daemons. None may ca
 another hears it, or has not yet read what came of it; and one of them tells of it, not all.
 """
 
+from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass, field
 
+from detector.source import Place
+
+from .attention import Attention
 from .record import Sighting, States, Word
 from .silence import Silence
 
 SAY_SECONDS = 2.0  # from one word to the next
+PATIENT_ROUNDS = 2  # of words in which not all was read up, before that is being behind
 LIVE_SECONDS = 15.0  # a daemon that was silent for longer counts no more
 
 
@@ -30,6 +35,8 @@ class Peers:
         self._states = states
         self._peers: dict[str, _Peer] = {}
         self._said = float("-inf")
+        self._unread: set[Place] = set()  # what of our partitions is not yet read up
+        self._delays = 0  # rounds since all was
 
     def listen(self, now: float) -> dict[str, Sighting]:
         """Take the others' words; give, of each exporter, the latest sighting."""
@@ -47,24 +54,30 @@ class Peers:
             del self._peers[name]
         return sightings
 
-    def is_due(self, now: float) -> bool:
-        """Whether it is time to say something again."""
-        return now - self._said >= SAY_SECONDS
-
-    @property
-    def are_there(self) -> bool:
-        """Whether any other daemon was heard of late."""
-        return bool(self._peers)
-
-    def say(self, now: float, silence: Silence, attention: float, *, is_behind: bool) -> None:
-        """Let the others know whom we hear."""
+    def say_if_due(
+        self, now: float, silence: Silence, attention: Attention, is_behind: Callable[[], bool]
+    ) -> None:
+        """Let the others know whom we hear, every few seconds."""
+        if now - self._said < SAY_SECONDS:
+            return
         self._said = now
-        heard = silence.recent(since=attention - 2 * SAY_SECONDS)
+        heard = silence.recent(since=attention.seconds - 2 * SAY_SECONDS)
         exporters = {
-            name: Sighting(round(attention - at, 3), round(limit, 1), partition)
+            name: Sighting(round(attention.seconds - at, 3), round(limit, 1), partition)
             for name, (at, limit, partition) in heard.items()
         }
-        self._states.say(Word(daemon=self.daemon, is_behind=is_behind, exporters=exporters))
+        behind = not attention.is_paying or (bool(self._peers) and is_behind())
+        self._states.say(Word(daemon=self.daemon, is_behind=behind, exporters=exporters))
+
+    def is_behind(
+        self, places: Collection[Place], reached: Callable[[Set[Place]], Collection[Place]]
+    ) -> bool:
+        """Whether some of our partitions were not read up for some rounds of words."""
+        self._unread &= set(places)  # what moved away is another's to read
+        self._unread -= set(reached(self._unread))
+        self._delays = self._delays + 1 if self._unread else 0
+        self._unread = self._unread or set(places)
+        return self._delays > PATIENT_ROUNDS
 
     @property
     def is_any_behind(self) -> bool:

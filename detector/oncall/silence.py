@@ -14,73 +14,19 @@ No clock and no I/O in here: the service says what time it is and asks the sourc
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 from detector.config import Silence as Settings
 from detector.source import Place
 
 from .groups import Groups
+from .presence import LEARNING, Exporter, Heard, Noticed, Presence
 
 Reach = Callable[[Collection[Place]], Collection[Place]]  # those of which all was read
 
-HOURS = 24
-LEARNING = 0.02  # weight of one report in what is usual at its hour
 PATIENCE = 0.9  # share of a long gap that is still expected after the next short one
 HEARSAY_SECONDS = 4.0  # by which what other daemons say may be late
 AGAIN_SECONDS = 2.0  # until a suspicion that could not be confirmed is looked at again
 EXCUSED_SECONDS = 60.0  # until an idle link's silence is looked at again: its busy hour may come
-
-
-class Heard(NamedTuple):
-    """One window that came, as far as silence is concerned."""
-
-    link: str
-    source: str
-    place: Place
-    end_ms: int
-    activity: float  # how much traffic it had, in any unit that is the link's own
-
-
-class Noticed(NamedTuple):
-    """Something about a link or, where *link* is empty, an exporter."""
-
-    what: Literal["appeared", "silent", "retired", "lost", "back"]  # the last two of exporters
-    link: str
-    source: str
-    since: float  # attention's seconds at which it was last heard of
-    place: Place | None = None  # of a link's windows
-
-
-@dataclass(slots=True)
-class Presence:
-    """When a link was heard of, and what is usual for it."""
-
-    source: str
-    place: Place
-    heard: float  # attention's seconds at which it last reported
-    alive: float = 0.0  # its exporter's `alive` then
-    last_ms: int = -1  # end of its newest window
-    gap: float = 0.0  # seconds from one report to the next, the longer ones of late
-    activity: float = 0.0  # of its last window
-    hours: list[float] = field(default_factory=lambda: [-1.0] * HOURS)  # by UTC hour; -1: not seen
-    is_silent: bool = False  # and that is a fault
-    is_excused: bool = False  # silent, but idle at this hour
-
-
-@dataclass(slots=True)
-class Exporter:
-    """When an exporter was heard of, here or by another daemon, and its links here."""
-
-    heard: float
-    heard_here: float = -1.0
-    heard_elsewhere: float = -1.0
-    alive: float = 0.0  # seconds in which it reported anything; pauses don't count
-    gap: float = 1.0  # usual seconds between two times that it was heard
-    links: set[str] = field(default_factory=set)
-    elsewhere: float = 0.0  # the longest that links elsewhere may take to be late, seconds
-    is_lost: bool = False
-    returned: float = -1.0  # when it last came back
 
 
 class Silence:
@@ -115,8 +61,7 @@ class Silence:
             if link.is_silent or link.is_excused:
                 link.is_silent = link.is_excused = False
                 self._look_at(one.link, one.source, now + self._limit(link))
-            link.activity = one.activity
-            _learn(link, one)
+            link.learn(one)
         return noticed
 
     def sighted(self, source: str, at: float, limit: float = 0.0) -> list[Noticed]:
@@ -140,8 +85,13 @@ class Silence:
         self._look_at("", source, at + self._settings.least_seconds)
         return [Noticed("back", "", source, since)]
 
-    def tick(self, now: float, hour: int, reach: Reach) -> list[Noticed]:
-        """Look at whoever is due, at attention's time and UTC hour; give what is new."""
+    def tick(
+        self, now: float, hour: int, reach: Reach, *, spare_exporters: bool = False
+    ) -> list[Noticed]:
+        """Look at whoever is due, at attention's time and UTC hour; give what is new.
+
+        With *spare_exporters* none is lost: somebody else may have unread windows of it.
+        """
         due = self._due(now)
         late = [(link, source) for link, source in due if self._is_late(link, source, now)]
         retired = [who for who in late if self._has_left(who[0], now)]
@@ -155,7 +105,12 @@ class Silence:
         read = set(reach(self._places(late))) if late else set()
         noticed = [self._retire(link, source) for link, source in retired]
         for link, source in late:
-            noticed += self._judge(link, source, now, hour, read)
+            if link:
+                noticed += self._judge(link, source, now, hour, read)
+            elif spare_exporters:
+                self._look_at("", source, now + AGAIN_SECONDS)
+            else:
+                noticed += self._judge_exporter(source, now, read)
         return noticed
 
     def recent(self, since: float) -> dict[str, tuple[float, float, int]]:
@@ -262,8 +217,6 @@ class Silence:
         self, name: str, source: str, now: float, hour: int, read: Collection[Place]
     ) -> list[Noticed]:
         """Say what the silence of somebody who is late means, or look again."""
-        if not name:
-            return self._judge_exporter(source, now, read)
         link, exporter = self.links[name], self.exporters[source]
         # Had the exporter died, the last that was heard of any link would be about as old.
         hearsay = HEARSAY_SECONDS if exporter.heard_elsewhere > link.heard else 0.0
@@ -271,7 +224,7 @@ class Silence:
         again = AGAIN_SECONDS
         found: list[Noticed] = []
         if is_alone and link.place in read and not link.is_silent:
-            link.is_excused = self._is_idle(link, hour)
+            link.is_excused = link.is_idle(hour, self._settings.idle_share)
             link.is_silent = not link.is_excused
             if link.is_silent:
                 found = [Noticed("silent", name, source, link.heard, link.place)]
@@ -301,21 +254,3 @@ class Silence:
         links = (self.links[name] for name in exporter.links)
         limits = (self._limit(link) for link in links if not link.is_silent)
         return max(limits, default=self._settings.least_seconds)
-
-    def _is_idle(self, link: Presence, hour: int) -> bool:
-        """Whether a link carries next to nothing now, by its last window and what is usual."""
-        most = max(link.hours)
-        if most <= 0:
-            return True
-        expected = max(link.activity, link.hours[hour])
-        return expected <= self._settings.idle_share * most
-
-
-def _learn(link: Presence, one: Heard) -> None:
-    """Take a window's traffic into what is usual at its hour."""
-    hour = one.end_ms // 3_600_000 % HOURS
-    usual = link.hours[hour]
-    if usual < 0:
-        link.hours[hour] = one.activity
-    else:
-        link.hours[hour] = usual + LEARNING * (one.activity - usual)

@@ -26,8 +26,9 @@ from detector.status import (
     lost_first,
 )
 
+from .moment import Moment
 from .recall import Score
-from .roster import Moment, Roster
+from .roster import Roster
 from .tally import Tally
 
 EVENTS = 20
@@ -53,7 +54,7 @@ class Standing:
         states = Counter(state.label or UNSETTLED for state in links)
         flapping = {state.name for state in links if roster.is_flapping(state)}
         exporters = roster.silence.exporters
-        events = list(roster.outbox.latest)[-EVENTS:]
+        events = list(roster.keeper.outbox.latest)[-EVENTS:]
         return Status(
             version=self.facts.get("version", ""),
             bundle=self.facts.get("bundle", ""),

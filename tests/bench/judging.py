@@ -15,14 +15,14 @@ import click
 import numpy as np
 
 from detector.anchors import AnchorSet
-from detector.assembly import Model, open_duty
 from detector.batch import Batch, Share
 from detector.bundle import load
 from detector.capture import read_links
 from detector.config import Settings
 from detector.encoder import open_encoder
+from detector.oncall.moment import Moment
+from detector.oncall.opening import Model, open_duty
 from detector.oncall.record import NoStates
-from detector.oncall.roster import Moment
 from detector.state import Steady, sayings
 from detector.verdict import Judge
 from detector.window import Window

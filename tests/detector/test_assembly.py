@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from detector.assembly import SINKS, SOURCES, STATES, assemble, open_board, open_model, open_web
+from detector.assembly import SINKS, SOURCES, STATES, assemble, open_board, open_web
 from detector.board import StatusBoard
 from detector.bundle import BundleError, save
 from detector.config import ConfigError, Settings, load
 from detector.metrics import Metrics
 from detector.oncall.difference import Canary, Recorded
+from detector.oncall.opening import open_model
 from detector.oncall.silence import Heard
 from detector.oncall.strangeness import Calibration, Known, Tail
 from detector.source import Vitals

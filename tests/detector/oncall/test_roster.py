@@ -245,6 +245,20 @@ def test_a_lost_exporter_that_comes_back_is_told_of_even_after_a_restart(live, t
     assert len(topics.events) == 2
 
 
+def test_a_lost_exporter_that_left_for_good_ends_its_event_too(live, topics):
+    """A host that was taken down must not leave an alarm that nobody can close."""
+    life = live(silence=Silence(retire_seconds=60))
+    life.seconds(20, a="normal", z="normal")
+    life.seconds(90, a="normal")
+
+    assert topics.told == [
+        ("onset", "probe-2", "telemetry-lost"),
+        ("abated", "probe-2", "telemetry-lost"),
+    ]
+    assert topics.events[-1].state == "retired"
+    assert [record.link for record in topics.kept.values()] == ["a"]
+
+
 def test_a_link_that_left_for_good_ends_its_fault_and_is_forgotten(live, topics):
     """An alarm that nobody can close is muted, and with it the next one."""
     life = live(silence=Silence(retire_seconds=60))

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.config import Silence as Settings
-from detector.oncall.silence import HOURS, Heard, Presence, Silence
+from detector.oncall.presence import HOURS, Heard, Presence
+from detector.oncall.silence import Silence
 
 PLACE = ("windows", 0)
 NOON_MS = 1_700_000_000_000 // 86_400_000 * 86_400_000 + 12 * 3_600_000
