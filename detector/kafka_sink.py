@@ -196,7 +196,7 @@ class KafkaSink:
                 linger_ms=5,
                 batch_size=256 * 1024,
                 delivery_timeout_ms=delivery_ms,
-                request_timeout_ms=max(1000, delivery_ms // 2),
+                request_timeout_ms=delivery_ms // 2,  # the client refuses as long as a delivery
                 max_block_ms=CONNECT_MS,
             )
         except (KafkaError, OSError) as error:

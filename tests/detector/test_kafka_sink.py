@@ -30,15 +30,25 @@ def topics(broker):
 
 
 @pytest.fixture
-def make_sink(broker, topics):
+def stopping():
+    """Give what tells sinks to stop; after a minute they are told, or a test might never end."""
+    told = threading.Event()
+    patience = threading.Timer(60, told.set)
+    patience.start()
+    yield told
+    patience.cancel()
+
+
+@pytest.fixture
+def make_sink(broker, topics, stopping):
     """Make sinks to these topics, that are closed whatever happens."""
     made = []
 
-    def give(dialect="plain", stopping=None, **changes):
+    def give(dialect="plain", **changes):
         names = {key: f"{topics.name}.{key}" for key in ("verdicts", "events", "states")}
         names["dead_letters"] = f"{topics.name}.dead"
         settings = Kafka(bootstrap=broker.bootstrap, **names | changes)
-        sink = KafkaSink(settings, dialect, stopping or threading.Event(), lambda: None)
+        sink = KafkaSink(settings, dialect, stopping, lambda: None)
         made.append(sink)
         return sink
 
@@ -148,11 +158,10 @@ def test_what_is_kept_is_there_before_the_event_and_again_after_it(make_sink, re
 
 @pytest.mark.parametrize(("seconds", "within"), [(1, (1, 3.5)), (4, (4, 8))])
 def test_delivery_seconds_decides_when_a_delivery_is_tried_anew(
-    make_sink, proxy: Proxy, caplog, seconds, within
+    make_sink, stopping, proxy: Proxy, caplog, seconds, within
 ):
     """A connection that is dead without a word is given up after as long, and made again."""
-    stopping = threading.Event()
-    sink = make_sink(stopping=stopping, delivery_seconds=seconds)
+    sink = make_sink(delivery_seconds=seconds)
     sink.send(Outcome(events=[event("first")]))
     proxy.stall()
     begun = time.monotonic()

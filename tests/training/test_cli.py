@@ -174,13 +174,32 @@ def test_a_preset_is_where_a_recipe_begins_and_options_change_it(tmp_path, captu
     assert changed.training.settings["margin"] == PRESETS["origin"]["margin"]
 
 
-def test_replay_needs_the_agreement_that_was_asked_for(trained_bundle, capture):
-    """An alarm after one window and an alarm after four are two different tools."""
-    done = call("replay", trained_bundle, capture, "--verdicts=-", "--agree=7", "--of=9")
-
+def verdicts_of(bundle, capture, *options):
+    """Replay a capture and give the verdicts."""
+    done = call("replay", bundle, capture, "--verdicts=-", *options)
     assert done.exit_code == 0, done.output
-    states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
-    assert states.count(None) >= 16 * 6
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_replay_needs_the_evidence_that_was_asked_for(trained_bundle, capture):
+    """An alarm after two windows and an alarm after twenty are two different tools."""
+    usual = verdicts_of(trained_bundle, capture)
+    asked = verdicts_of(trained_bundle, capture, "--evidence=1e6")
+
+    assert {verdict["state"] for verdict in asked} == {None}
+    assert [verdict["state"] for verdict in usual].count(None) < 16 * 6
+    assert [verdict["label"] for verdict in asked] == [verdict["label"] for verdict in usual]
+
+
+def test_replay_calls_as_much_unknown_as_was_asked_for(trained_bundle, capture):
+    """A budget that is turned up until everything is unknown shows where the budget is."""
+    strangeness = [
+        np.mean([one["strangeness"] for one in verdicts_of(trained_bundle, capture, option)])
+        for option in ("--false-alarms=1e-6", "--false-alarms=1", "--false-alarms=1e6")
+    ]
+
+    # In thresholds: the more alarms are allowed, the lower the threshold.
+    assert strangeness[0] < strangeness[1] < strangeness[2]
 
 
 def test_verdicts_can_go_to_stdout(trained_bundle, capture):
@@ -262,7 +281,13 @@ def test_a_training_that_cannot_be_is_wrong_usage(tmp_path, capture, options):
         ),
         (["replay", "bundle", "capture.parquet", "--verdicts=bundle"], "is a directory"),
         (["replay", "bundle", "capture.parquet", "--verdicts=v", "--hop=0"], "--hop"),
-        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--of=9"], "more than half"),
+        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--evidence=0"], "--evidence"),
+        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--evidence=-1"], "--evidence"),
+        (["replay", "bundle", "capture.parquet", "--verdicts=v", "--agree=4"], "--agree"),
+        (
+            ["replay", "bundle", "capture.parquet", "--verdicts=v", "--false-alarms=0"],
+            "--false-alarms",
+        ),
         (["replay", "bundle", "capture.parquet", "--kafka=a:1", "--speed=-1"], "--speed"),
         (["replay", "bundle", "capture.parquet", "--kafka=a:1", "--many=0"], "--many"),
         (["judge"], "No such command 'judge'"),

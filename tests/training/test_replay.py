@@ -5,12 +5,16 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import numpy as np
 import pytest
 
 from detector.bundle import load, save
 from detector.capture import CaptureError
+from detector.config import Reasons, State, Unknown
 from detector.encoder import open_encoder
+from detector.message import encode
+from tests.fakes import ListSink, ListSource, make_service
 from tests.training.captures import START_MS, TINY, make_table, tiny_training, write
 from training.replay import cut, judge
 
@@ -37,11 +41,11 @@ def tiny_bundle():
         return load(Path(folder) / "bundle")
 
 
-def replayed(table, folder, *, only=("*",), hop=1.0, agree=3, of=5):
+def replayed(table, folder, *, only=("*",), hop=1.0, rule=None, budget=1.0):
     """Judge a capture and give the verdicts."""
     out = folder / "verdicts"
     windows = cut(tiny_bundle(), [write(table, folder)], only, hop, side_by_side=False)
-    count = judge(tiny_bundle(), windows, out, agree, of)
+    count = judge(tiny_bundle(), windows, out, rule or State(), budget)
     verdicts = [json.loads(line) for line in out.read_bytes().splitlines()]
     assert len(verdicts) == count
     return verdicts
@@ -53,13 +57,15 @@ def test_a_verdict_has_all_fields_of_the_contract(tmp_path):
 
     for verdict in verdicts:
         reason = set() if verdict["label"] == "normal" else {"reason"}
-        assert set(verdict) == FIELDS | {"opinion"} | reason  # the tiny bundle has a head
+        # The tiny bundle has a head, and knows what is known.
+        assert set(verdict) == FIELDS | {"opinion", "strangeness"} | reason
         assert verdict["opinion"] in tiny_bundle().manifest.head
         assert verdict["bundle"] == tiny_bundle().id != ""
         assert verdict["source"] == "replay"
         assert verdict["anchor"] in {a.name for a in tiny_bundle().manifest.anchors}
         assert verdict["end_ms"] - verdict["start_ms"] == TINY.steps * 1000
-    assert {verdict["label"] for verdict in verdicts} == set(tiny_bundle().manifest.labels)
+    labels = {verdict["label"] for verdict in verdicts}
+    assert labels - {"unknown"} == set(tiny_bundle().manifest.labels)
 
 
 @pytest.mark.parametrize("hop", [1, 3, 60])
@@ -99,7 +105,7 @@ def test_the_same_captures_give_the_same_bytes(tmp_path):
 
     for out in outs:
         windows = cut(tiny_bundle(), [path], ["*"], 1.0, side_by_side=False)
-        judge(tiny_bundle(), windows, out, 3, 5)
+        judge(tiny_bundle(), windows, out, State(), 1.0)
 
     assert outs[0].stat().st_size > 10_000
     assert outs[0].read_bytes() == outs[1].read_bytes()
@@ -118,7 +124,7 @@ def test_the_label_is_that_of_the_nearest_anchor(tmp_path):
     bundle, table = tiny_bundle(), make_table(runs=2)
     encoder = open_encoder(bundle, "onnxruntime")
 
-    verdicts = replayed(table, tmp_path, hop=7.0)
+    verdicts = replayed(table, tmp_path, hop=7.0, budget=1e-6)
 
     for verdict in verdicts:
         rows = table[(table["link"] == verdict["link"]) & (table["t_ms"] >= verdict["start_ms"])]
@@ -133,23 +139,72 @@ def test_the_label_is_that_of_the_nearest_anchor(tmp_path):
         assert verdict["margin"] == pytest.approx(second - first, abs=1e-6)
 
 
-def test_the_state_needs_the_agreement_that_was_asked_for(tmp_path):
-    """An alarm after one window and an alarm after four are two different tools."""
-    seen = set()
+def daemons(table, folder, rule, budget):
+    """Let the daemon itself judge a capture's windows, and give its verdicts."""
+    bundle, sink = tiny_bundle(), ListSink()
+    windows = cut(bundle, [write(table, folder)], ["*"], 1.0, side_by_side=False)
+    source = ListSource([encode([window], bundle.manifest.window) for window in windows])
+    settings = {
+        "state": rule,
+        "unknown": Unknown(false_alarms_a_link_week=budget),
+        "reasons": Reasons(seconds=0),
+    }
+    encoder = open_encoder(bundle, "onnxruntime")
+    make_service(bundle, encoder, source, sink, settings=settings, windows=100).run(0)
+    return [msgspec.to_builtins(verdict) for verdict in sink.verdicts]
 
-    for agree, of in ((1, 1), (3, 5), (9, 9)):
-        verdicts = replayed(make_table(runs=2), tmp_path, agree=agree, of=of)
-        for link in {verdict["link"] for verdict in verdicts}:
-            mine = [verdict for verdict in verdicts if verdict["link"] == link]
-            state = None
-            for number, verdict in enumerate(mine):
-                latest = [v["label"] for v in mine[max(0, number + 1 - of) : number + 1]]
-                if latest.count(verdict["label"]) >= agree:
-                    state = verdict["label"]
-                assert verdict["state"] == state
-        seen.add(json.dumps([verdict["state"] for verdict in verdicts]))
 
-    assert len(seen) == 3
+@pytest.mark.parametrize(
+    ("rule", "budget"),
+    [
+        (State(), 1.0),
+        (State(evidence=30.0, doubt=0.3), 1.0),
+        (State(hold_seconds=20.0), 1e-6),
+        (State(), 1e6),
+    ],
+)
+def test_verdicts_are_those_of_the_daemon_by_the_same_rule(tmp_path, rule, budget):
+    """A rule is tried on captures before it is trusted with a pager; here it must do the same."""
+    table = make_table(runs=3)
+
+    verdicts = replayed(table, tmp_path, rule=rule, budget=budget)
+    live = daemons(table, tmp_path, rule, budget)
+
+    assert len(verdicts) == len(live) > 300
+    for one, other in zip(verdicts, live, strict=True):
+        for name in ("distance", "margin", "strangeness"):  # a batch of another size rounds so
+            assert one.pop(name) == pytest.approx(other.pop(name), abs=1e-4)
+        assert one.pop("distances") == pytest.approx(other.pop("distances"), abs=1e-4)
+        one.pop("reason", ""), other.pop("reason", "")
+        assert one == other
+
+
+def test_the_state_needs_the_evidence_that_was_asked_for(tmp_path):
+    """An alarm after two windows and an alarm after ten are two different tools."""
+    waits = []
+
+    for evidence in (1.0, 10.0, 30.0):
+        verdicts = replayed(
+            make_table(runs=2), tmp_path, rule=State(evidence=evidence), budget=1e-6
+        )
+        states = [verdict["state"] for verdict in verdicts if verdict["link"] == "r1/core"]
+        waits.append(states.index("blocked") + TINY.steps - 30)  # seconds since it is blocked
+
+    assert 2 <= waits[0] < waits[1] < waits[2] <= 30
+
+
+def test_how_often_something_may_be_unknown_is_what_was_asked_for(tmp_path):
+    """A budget is chosen by looking at what it would have meant last week."""
+    unknown = []
+
+    for budget in (1e-6, 1.0, 1e9):
+        verdicts = replayed(make_table(faults=["lossy"] * 8), tmp_path, budget=budget)
+        for verdict in verdicts:
+            assert (verdict["label"] == "unknown") == (verdict["strangeness"] > 1)
+        unknown.append(sum(verdict["label"] == "unknown" for verdict in verdicts))
+
+    assert unknown == sorted(unknown)
+    assert unknown[0] < unknown[-1]
 
 
 def test_links_can_be_chosen(tmp_path):

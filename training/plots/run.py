@@ -37,9 +37,10 @@ class Span:
 def run_figure(links: Sequence[Watched]) -> Figure:
     """Draw a panel for each link, with a strip for its steady state beneath."""
     told = {str(label) for link in links for label in link.truth if label is not None}
-    found = looks(told | {label for link in links for label in link.labels})
+    said = {state for link in links for state in link.state if state is not None}
+    found = looks(told | said | {label for link in links for label in link.labels})
     with in_style():
-        lines = [*_lines(links, found, told)]
+        lines = [*_lines(links, found, told, said)]
         top = TOP + LINE * len(lines)
         height = top + TITLE + PANEL * len(links) - GAP + BOTTOM
         figure = Figure(figsize=(WIDTH, height))
@@ -186,9 +187,12 @@ def _with_gaps(
 
 
 def _lines(
-    links: Sequence[Watched], found: dict[str, Look], told: set[str]
+    links: Sequence[Watched], found: dict[str, Look], told: set[str], said: set[str]
 ) -> Iterator[list[Line2D | Patch]]:
-    """Give the legend line by line: distances, truth, changes; each begins with what it is of."""
+    """Give the legend line by line; each begins with what it is of.
+
+    Distances, truth, changes, and states that are neither anchored nor true, such as `unknown`.
+    """
     anchored = set(itertools.chain.from_iterable(link.labels for link in links))
     distances: list[Line2D | Patch] = [
         Line2D([], [], color=found[label].colour, lw=2.6, label=shown(label, 20))
@@ -200,6 +204,10 @@ def _lines(
     ]
     if any(label is None for link in links for label in link.truth):
         truth.append(Patch(fc=UNKNOWN, ec=HATCH, hatch="////", lw=0, label="not known"))
+    states: list[Line2D | Patch] = [
+        Patch(fc=found[label].colour, label=shown(label, 20))
+        for label in in_order(said - told - anchored)
+    ]
     marks = (
         ("v", INK, "true change, found", "found_minutes"),
         ("v", "white", "true change, missed", "missed_minutes"),
@@ -210,7 +218,8 @@ def _lines(
         for mark, colour, text, name in marks
         if any(len(getattr(link, name)) for link in links)
     ]
-    for what, handles in (("distance to", distances), ("truth", truth), ("changes", changes)):
+    lines = {"distance to": distances, "truth": truth, "state": states, "changes": changes}
+    for what, handles in lines.items():
         for start in range(0, len(handles), COLUMNS):
             head = Line2D([], [], ls="", label=what if start == 0 else "")
             yield [head, *handles[start : start + COLUMNS]]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from detector.truth import Change
 from detector.window import WindowSpec
 from tests.training.captures import START_MS, make_link
+from training.judging.majority import majority
 from training.judging.watching import TILE, Count, WatchedLink, Watching
 
 SPEC = WindowSpec(("truth",), 4, 1000)
@@ -131,7 +132,7 @@ def test_a_link_that_begins_well_has_not_changed():
     """A link that is first seen and is well is no news."""
     link = known_link(["normal"] * 9)
 
-    changes = WatchedLink(link, SPEC).changes(np.array(["normal"] * 6), 2, 3)
+    changes = WatchedLink(link, SPEC).changes(majority(["normal"] * 6, 2, 3))
 
     assert changes == []
 
@@ -140,9 +141,61 @@ def test_a_link_that_begins_blocked_is_reported():
     """An alarm at the first sight of a link is one."""
     link = known_link(["blocked"] * 9)
 
-    changes = WatchedLink(link, SPEC).changes(np.array(["blocked"] * 6), 2, 3)
+    changes = WatchedLink(link, SPEC).changes(majority(["blocked"] * 6, 2, 3))
 
     assert changes == [Change("run/place", START_MS + 5000, "blocked")]
+
+
+def test_a_state_that_is_not_known_yet_is_no_change():
+    """A link that is first seen is neither well nor ill until enough was said."""
+    states = [None, None, "blocked", "blocked", None, "normal"]
+
+    changes = WatchedLink(known_link(["normal"] * 9), SPEC).changes(states)
+
+    assert [(one.at_ms - START_MS, one.label) for one in changes] == [
+        *((6000, "blocked"), (9000, "normal")),
+    ]
+
+
+def test_there_is_a_state_for_each_usable_window():
+    """One that slipped by a window would be counted at another moment."""
+    with pytest.raises(ValueError, match="zip"):
+        WatchedLink(known_link(["normal"] * 9), SPEC).changes(["normal"] * 5)
+
+
+def test_states_of_its_own_are_what_a_methods_changes_are():
+    """Evaluation must wait as the daemon does, or its delays are not the daemon's."""
+    asked = []
+
+    def states(rows, ends_ms):
+        asked.append((rows[:, 0].tolist(), ((ends_ms - START_MS) // 1000).tolist()))
+        return ["normal"] * 15 + ["blocked"] * 12
+
+    link = known_link(TROUBLE)
+    watching = Watching([link], SPEC, 1, 1)
+    points = watching.described(lambda windows: windows[:, -1])
+    usual = watching.judged(lambda rows: last_row(rows[:, None]), points)
+
+    found = watching.judged(lambda rows: last_row(rows[:, None]), points, states)
+
+    codes = [NAMES.index(label) if label else 9 for label in TROUBLE[3:]]
+    assert asked == [(codes, list(range(4, 31)))]
+    # Blocked from the row 10, of which the state tells at the end of the window of row 15.
+    assert found.following.delays_seconds == {"blocked": [9.0]}
+    assert usual.following.delays_seconds == {"blocked": [3.0], "normal": [1.0]}
+    assert found.counts == usual.counts  # windows are named as they are, whatever the state
+
+
+def test_the_ends_of_windows_are_those_that_can_be_judged():
+    """Windows that the daemon would refuse have none, and the others keep theirs."""
+    link = known_link(["normal"] * 20)
+    link.values[6:14] = np.nan
+
+    watched = WatchedLink(link, SPEC)
+
+    expected = [START_MS + (row + 4) * 1000 for row in watched.rows]
+    assert 0 < len(expected) < 17
+    assert watched.ends_ms.tolist() == expected
 
 
 def test_windows_that_the_daemon_would_refuse_are_not_judged():

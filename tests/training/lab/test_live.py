@@ -1,12 +1,21 @@
 """Scoring a daemon on what was really done."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from detector.config import Kafka
+from detector.events import Event, abated, onset
+from detector.kafka_sink import KafkaSink
+from detector.oncall.gather import Gather
+from detector.oncall.groups import Groups
+from detector.sinks import Outcome
 from detector.truth import Change
-from training.lab.live import as_text, judge
+from tests.broker import Broker
+from tests.daemon import Topics, wait_for
+from training.lab.live import Events, as_text, judge
 from training.lab.plan import Direction, Fault, Kind, Load, Phase, Plan, Rate, Run, Traffic
 from training.lab.recording import FEATURES, Recording, RunNote, RunRows
 from training.lab.timeline import Entry, Timeline
@@ -84,3 +93,85 @@ def test_a_score_reads_well(rows: Path) -> None:
     assert "1 false change" in text
     assert "blocked: 1 found after 7.0 s" in text
     assert text.count("missed: ") == 3
+
+
+def told(kind: str, fault: str, link: str = "r/access", **changes: str) -> Event:
+    """Make an event of a fault that lasts from 60 s to 100 s."""
+    at_ms = START_MS + (67_000 if kind == "onset" else 107_000)
+    if kind == "onset":
+        facts = {"state": fault, "previous": "normal"} | changes
+        return onset(link=link, source="lab", at_ms=at_ms, since_ms=at_ms - 7000, **facts)
+    facts = {"state": "normal", "previous": fault} | changes
+    return abated(
+        link=link, source="lab", at_ms=at_ms, since_ms=at_ms - 7000, began_ms=START_MS, **facts
+    )
+
+
+def gathered(*events: Event) -> Event:
+    """Make one event of many."""
+    groups = Groups()
+    for event in events:
+        groups.add(event.link, event.source)
+    gather = Gather(groups, links=2)
+    for event in events:
+        gather.push(event, 0.0)
+    (one,) = gather.flush()
+    return one
+
+
+@pytest.mark.parametrize(
+    ("events", "changes"),
+    [
+        (
+            [told("onset", "blocked"), told("abated", "blocked")],
+            [(67, "blocked"), (107, "normal")],
+        ),
+        # One fault ended in another: the onset tells it, and it is one change.
+        (
+            [
+                told("abated", "capacity-limited", state="blocked"),
+                told("onset", "blocked", previous="capacity-limited"),
+            ],
+            [(67, "blocked")],
+        ),
+        # No recording has a truth for what an exporter does.
+        ([told("onset", "silent")], []),
+        ([told("onset", "telemetry-lost", ""), told("abated", "telemetry-lost", "")], []),
+        ([told("onset", "unknown")], [(67, "unknown")]),
+    ],
+    ids=["fault", "handover", "silent", "lost", "unknown"],
+)
+def test_what_the_daemon_tells_is_read_as_changes(
+    broker: Broker, events: list[Event], changes: list[tuple[int, str]]
+) -> None:
+    """A score is only as good as the reading of the events."""
+    read = read_back(broker, [*events, told("onset", "last", "last")])
+
+    assert read[:-1] == [change(second, label) for second, label in changes]
+    assert read[-1] == change(67, "last", "last")
+
+
+def test_an_event_of_many_links_is_a_change_of_each(broker: Broker) -> None:
+    """Both ends of a link see a fault at once, and neither may count as missed for that."""
+    links = ("r/access", "r/core")
+
+    read = read_back(broker, [gathered(*(told("onset", "blocked", link) for link in links))])
+
+    assert read == [change(67, "blocked", link) for link in links]
+
+
+def read_back(broker: Broker, events: list[Event]) -> list[Change]:
+    """Send events as the daemon does, and give what was read of them."""
+    topics = Topics().create(broker)
+    settings = Kafka(bootstrap=broker.bootstrap, events=f"{topics.name}.events")
+    listener = Events(settings)
+    sink = KafkaSink(settings, "plain", threading.Event(), lambda: None)
+    last = events[-1].each()[-1].link
+    try:
+        sink.send(Outcome(events=events))
+        wait_for("the last", lambda: any(one.link == last for one in listener.changes))
+    finally:
+        sink.close()
+        listener.close()
+    assert listener.error is None
+    return listener.changes

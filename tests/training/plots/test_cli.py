@@ -155,7 +155,7 @@ def test_what_is_drawn_follows_the_options(tmp_path, bundle_path, capture):
     for command, options in {
         "embedding": (["--count=20"], ["--count=20", "--seed=1"], ["--link=new/core"]),
         "confusion": (["--link=new/core"],),
-        "run": (["--agree=5"], ["--agree=1", "--of=1"], ["--link=new/core"]),
+        "run": (["--evidence=10"], ["--evidence=30"], ["--link=new/core"]),
     }.items():
         usual = drawn(command)
         assert drawn(command) == usual
@@ -215,20 +215,14 @@ def test_a_file_that_cannot_be_is_wrong_usage(
     assert why in " ".join(done.stderr.split())
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
-        (["--agree=2", "--of=4"], "more than half"),
-        (["--agree=6"], "no more than it"),
-        (["--agree=0"], "--agree"),
-    ],
-)
-def test_a_majority_that_cannot_be_is_wrong_usage(tmp_path, bundle_path, capture, options, why):
-    """As with evaluate."""
-    done = call("run", bundle_path, capture, *options, "--out", tmp_path / "run.png")
+@pytest.mark.parametrize("option", ["--evidence=0", "--evidence=-1", "--evidence=much"])
+def test_evidence_that_cannot_be_is_wrong_usage(tmp_path, bundle_path, capture, option):
+    """As with replay."""
+    done = call("run", bundle_path, capture, option, "--out", tmp_path / "run.png")
 
     assert done.exit_code == 2
-    assert why in done.stderr
+    assert "--evidence" in done.stderr
+    assert not (tmp_path / "run.png").exists()
 
 
 @pytest.mark.parametrize("command", ["training", "loss"])

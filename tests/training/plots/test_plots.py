@@ -1,18 +1,21 @@
 """Pictures: what is drawn is what the data say, whatever labels and links are called."""
 
 import importlib
+import itertools
 import math
 import warnings
 from dataclasses import replace
 
 import matplotlib as mpl
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from detector.encoder import Encoder
-from tests.fakes import make_bundle, make_capture
+from detector.oncall.strangeness import Calibration, Known, Tail
+from tests.fakes import draft_bundle, make_bundle, make_capture
 from tests.training.test_trace import make_trace
 from training import watched
 from training.plots import animation, style
@@ -54,7 +57,7 @@ def watch(bundle, encoder, folder, links):
     """Judge every link of a small capture."""
     capture = make_capture(folder / "capture.parquet", links)
     found = watched.unseen(bundle, [capture], ("*",))
-    return [watched.watch(bundle, encoder, link, 3, 5) for link in found]
+    return [watched.watch(bundle, encoder, link) for link in found]
 
 
 # Looks
@@ -378,10 +381,10 @@ def test_truth_and_state_lie_where_they_were_true(tmp_path, bundle, encoder):
     assert truth == [(0, 20, False), (20, 1, True), (21, 20, False), (41, 20, False)]
     patches = artists(figure, "state")
     state = [to_hex(patch.get_facecolor()) for patch in patches]
-    # On its way to blocked the small encoder takes the link for limited.
-    passed = ("normal", "capacity-limited", "blocked", "normal")
+    # On its way to blocked, and back, the small encoder takes the link for limited.
+    passed = ("normal", "capacity-limited", "blocked", "capacity-limited", "normal")
     assert state == [style.GIVEN[label].colour for label in passed]
-    assert patches[0].get_x() * 60 == pytest.approx(6)  # the third window's end
+    assert patches[0].get_x() * 60 == pytest.approx(5)  # the second window's end
     place = link.state.index("blocked")
     assert patches[2].get_x() == pytest.approx(link.minutes[place])
 
@@ -393,11 +396,13 @@ def test_changes_are_those_that_evaluate_counts(tmp_path, bundle, encoder):
 
     assert found.found_minutes == [20 / 60, 41 / 60]
     assert found.missed_minutes == []
-    assert found.false_minutes == [24 / 60]  # capacity-limited, before it said blocked
-    assert missed.missed_minutes == [20 / 60]  # over before three windows could agree
-    assert missed.found_minutes == [21 / 60]
+    # Capacity-limited, before it said blocked and before it said normal.
+    assert found.false_minutes == [23 / 60, 44 / 60]
+    # Over before there was evidence enough, so neither its beginning nor its end was told.
+    assert missed.missed_minutes == [20 / 60, 21 / 60]
+    assert missed.found_minutes == missed.false_minutes == []
     (mark,) = artists(run_figure([missed]), "missed")
-    assert mark.get_xdata().tolist() == [20 / 60]
+    assert mark.get_xdata().tolist() == missed.missed_minutes
 
 
 def test_a_false_change_is_marked_when_it_was_reported(tmp_path, bundle, encoder):
@@ -406,10 +411,16 @@ def test_a_false_change_is_marked_when_it_was_reported(tmp_path, bundle, encoder
     (link,) = watched.unseen(bundle, [capture], ("*",))
     calm = replace(link, labels=np.full(len(DAY), "normal", object))
 
-    drawn = watched.watch(bundle, encoder, calm, 3, 5)
+    drawn = watched.watch(bundle, encoder, calm)
 
-    firsts = [drawn.state.index(label) for label in ("capacity-limited", "blocked")]
-    assert drawn.false_minutes == drawn.minutes[firsts].tolist()
+    ill = ("capacity-limited", "blocked")
+    changes = [
+        place
+        for place, (before, now) in enumerate(itertools.pairwise(drawn.state), 1)
+        if now != before and now in ill
+    ]
+    assert [drawn.state[place] for place in changes] == [*ill, ill[0]]
+    assert drawn.false_minutes == drawn.minutes[changes].tolist()
     (mark,) = artists(run_figure([drawn]), "false")
     assert list(mark.get_xdata()) == drawn.false_minutes
 
@@ -420,10 +431,42 @@ def test_a_label_without_an_anchor_is_shown_but_not_judged(tmp_path, bundle, enc
     (link,) = watched.unseen(bundle, [capture], ("*",))
     odd = replace(link, labels=np.where(link.labels == "blocked", "odd", link.labels))
 
-    drawn = watched.watch(bundle, encoder, odd, 3, 5)
+    drawn = watched.watch(bundle, encoder, odd)
 
     assert drawn.missed_minutes == drawn.found_minutes == []
     assert "odd" in texts(run_figure([drawn]))
+
+
+def test_a_state_without_an_anchor_is_drawn_and_explained(tmp_path, bundle, encoder):
+    """What the daemon calls unknown is in the strip, and the reader has to know what that is."""
+    (link,) = watch(bundle, encoder, tmp_path, {"x/access": DAY})
+    odd = replace(link, state=["unknown" if state == "blocked" else state for state in link.state])
+
+    plain, figure = run_figure([link]), run_figure([odd])
+
+    drawn = {to_hex(patch.get_facecolor()) for patch in artists(figure, "state")}
+    (key,) = (
+        handle
+        for legend in figure.legends
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True)
+        if text.get_text() == "unknown"
+    )
+    assert to_hex(key.get_facecolor()) in drawn
+    assert "unknown" not in texts(plain)
+
+
+def test_a_bundle_that_knows_the_unknown_is_drawn_as_the_daemon_judges(tmp_path, encoder):
+    """With a bundle from `anchorwatch train`, not only with those that lack everything new."""
+    draft = draft_bundle()
+    points = draft.anchor_embeddings[[label == "normal" for label in draft.labels]]
+    calibration = Calibration(0.02, Tail(1.0, 1, 168.0, 1.0), {}, neighbours=1)
+    manifest = msgspec.structs.replace(draft.manifest, known=calibration)
+    knowing = replace(draft, manifest=manifest, known=Known(points, calibration))
+
+    (link,) = watch(knowing, encoder, tmp_path, {"x/access": DAY})
+
+    assert "unknown" in link.state
+    assert "unknown" in texts(run_figure([link]))
 
 
 def test_no_line_is_drawn_where_nothing_was_observed(tmp_path, bundle, encoder):
@@ -432,7 +475,7 @@ def test_no_line_is_drawn_where_nothing_was_observed(tmp_path, bundle, encoder):
     (link,) = watched.unseen(bundle, [capture], ("*",))
     link.values[20:40] = np.nan
 
-    drawn = watched.watch(bundle, encoder, link, 3, 5)
+    drawn = watched.watch(bundle, encoder, link)
     (line,) = artists(run_figure([drawn]), "distance normal")
 
     assert np.isnan(line.get_ydata()).sum() == 1
