@@ -37,6 +37,7 @@ from .inputs import Inputs, InputSpec
 from .oncall.difference import Canary, Recorded
 from .oncall.strangeness import Calibration, Known, Strangeness
 from .parts import PARTS, arrays_of, check_parts, files_of, read_parts
+from .state import RESERVED
 from .window import WindowSpec
 
 FORMAT = 1
@@ -261,6 +262,8 @@ def _check(bundle: Bundle) -> None:
         raise BundleError("there is no anchor, or no golden window")
     if sorted(set(bundle.labels)) != sorted(manifest.labels):
         raise BundleError("the labels and the anchors' labels differ")
+    if taken := set(manifest.labels) & set(RESERVED):
+        raise BundleError(f"the label {min(taken)!r} means something else to the daemon")
     size = manifest.architecture.embedding
     for what, windows, points, count in (
         ("anchor", bundle.anchor_windows, bundle.anchor_embeddings, len(manifest.anchors)),

@@ -23,7 +23,9 @@ from .sinks import Outcome, SinkUnavailableError
 log = logging.getLogger(__name__)
 
 CONNECT_MS = 3000  # then the broker counts as away, and whether to stop is looked at
+BLOCK_MS = 1500  # then there is no word of a topic, and the delivery is tried anew
 CLOSE_MS = 2000
+GIVE_UP_MS = 500  # for closing a producer whose records are sent anew by another
 SLICE_SECONDS = 0.2  # how long a delivery is waited for before looking whether to stop
 LIST = 500  # verdicts in a message at most; each takes a few hundred bytes of the 1 MB
 KEYS = 100_000  # links whose partition is remembered
@@ -100,8 +102,11 @@ class KafkaSink:
 
     def close(self) -> None:
         """Let go of the connection."""
+        self._let_go(CLOSE_MS)
+
+    def _let_go(self, milliseconds: int) -> None:
         if self._producer is not None:
-            self._producer.close(timeout=CLOSE_MS / 1000)
+            close_producer(self._producer, milliseconds)
             self._producer = None
 
     def _records(self, outcome: Outcome) -> Iterable[_Record]:
@@ -158,7 +163,7 @@ class KafkaSink:
             return []
         log.warning("delivery failed, trying again", extra={"why": problem})
         # A producer that gave records up has gaps in its sequence; a fresh one has none.
-        self.close()
+        self._let_go(GIVE_UP_MS)
         acked = [future.is_done and future.succeeded() for future in futures]
         acked += [False] * (len(records) - len(futures))
         return [record for record, is_acked in zip(records, acked, strict=True) if not is_acked]
@@ -197,7 +202,7 @@ class KafkaSink:
                 batch_size=256 * 1024,
                 delivery_timeout_ms=delivery_ms,
                 request_timeout_ms=delivery_ms // 2,  # the client refuses as long as a delivery
-                max_block_ms=CONNECT_MS,
+                max_block_ms=BLOCK_MS,
             )
         except (KafkaError, OSError) as error:
             log.warning(
@@ -206,6 +211,16 @@ class KafkaSink:
             self._stopping.wait(SLICE_SECONDS)
             return False
         return True
+
+
+def close_producer(producer: Any, milliseconds: int) -> None:
+    """Close a producer, and give up what it can't deliver in time."""
+    try:
+        producer.close(timeout=milliseconds / 1000)
+    except KafkaTimeoutError:
+        # It stops half closed, and would go on sending what somebody else sends meanwhile. Only
+        # its thread can be told; kafka-python is pinned below 3.1.
+        producer._sender.force_close()
 
 
 def _dead_letter(topic: str, letter: DeadLetter) -> _Record:

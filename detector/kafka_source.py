@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
 COMMIT_MS = 3000
 CLOSE_MS = 2000
+POSITION_MS = 100  # mostly it is known without asking
 ASK_MS = 1500  # for how much there is to read; without an answer nothing is concluded
 PAUSE_SECONDS = 0.2  # before asking again when the broker gave an error for an answer
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
@@ -111,7 +112,7 @@ class KafkaSource:
         goal = self._goals.get((asker, tuple(place)))
         if goal is None:
             return False
-        position = self._consumer.position(place, timeout_ms=ASK_MS)
+        position = self._consumer.position(place, timeout_ms=POSITION_MS)
         return position is not None and position >= goal
 
     def _connect(self, seconds: float) -> bool:

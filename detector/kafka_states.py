@@ -18,6 +18,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from .config import Kafka
 from .events import TOLD, Event
+from .kafka_sink import close_producer
 from .oncall.record import LinkRecord, Word
 from .sinks import SinkUnavailableError
 from .source import Place
@@ -25,9 +26,12 @@ from .source import Place
 log = logging.getLogger(__name__)
 
 CONNECT_MS = 3000
+WORD_MS = 1000  # for a connection that only words need ...
+PAUSE_SECONDS = 10.0  # ... and from one try to the next
+CLOSE_MS = 200  # there is nothing to save: a word may be lost
 AGAIN_SECONDS = 1.0
 POLL_MS = 500
-READ_SECONDS = 120.0  # for one reading; a broker that takes longer is away
+READ_SECONDS = 60.0  # for one reading; a broker that takes longer is away
 LATEST = 5000  # records at the end of the events' topic in which a told event is looked for
 MINUTES_MS = 600_000  # that words are kept
 
@@ -45,6 +49,7 @@ class KafkaStates:
         self._are_made = False
         self._listener: Any = None
         self._speaker: Any = None
+        self._try_again = 0.0  # monotonic seconds
 
     def restore(self, places: Collection[Place]) -> Sequence[LinkRecord]:
         """Read the records of some partitions; the last one of each link counts.
@@ -87,7 +92,7 @@ class KafkaStates:
             self._speaker = self._opened(
                 lambda: KafkaProducer(
                     bootstrap_servers=self._settings.bootstrap.split(","),
-                    bootstrap_timeout_ms=CONNECT_MS,
+                    bootstrap_timeout_ms=WORD_MS,
                     client_id="anchorwatchd-words",
                     acks=1,
                     enable_idempotence=False,
@@ -126,10 +131,10 @@ class KafkaStates:
     def close(self) -> None:
         """Let go of both connections."""
         if self._listener is not None:
-            self._listener.close(autocommit=False, timeout_ms=1000)
+            self._listener.close(autocommit=False, timeout_ms=CLOSE_MS)
             self._listener = None
         if self._speaker is not None:
-            self._speaker.close(timeout=1)
+            close_producer(self._speaker, CLOSE_MS)
             self._speaker = None
 
     def _restored(self, places: Collection[Place]) -> list[LinkRecord]:
@@ -155,10 +160,10 @@ class KafkaStates:
                     latest[record.key] = one
         return list(latest.values())
 
-    def _consumer(self) -> Any:
+    def _consumer(self, connect_ms: int = CONNECT_MS) -> Any:
         return KafkaConsumer(
             bootstrap_servers=self._settings.bootstrap.split(","),
-            bootstrap_timeout_ms=CONNECT_MS,
+            bootstrap_timeout_ms=connect_ms,
             client_id="anchorwatchd-states",
             group_id=None,
             enable_auto_commit=False,
@@ -167,8 +172,7 @@ class KafkaStates:
         )
 
     def _listening(self) -> Any:
-        self._make_topics()
-        consumer = self._consumer()
+        consumer = self._consumer(WORD_MS)
         topic = self._settings.sightings
         places = [
             TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
@@ -180,10 +184,15 @@ class KafkaStates:
         consumer.seek_to_end(*places)
         return consumer
 
-    def _opened(self, make: Any) -> Any:
+    def _opened(self, make: Callable[[], Any]) -> Any:
+        """Open a connection for words, unless that failed a moment ago: there is work to do."""
+        now = time.monotonic()
+        if self._stopping.is_set() or now < self._try_again:
+            return None
         try:
             return make()
         except (KafkaError, OSError) as error:
+            self._try_again = now + PAUSE_SECONDS
             log.debug("no connection for words", extra={"why": repr(error)})
             return None
 

@@ -184,8 +184,9 @@ class Metrics:
         counts: dict[str, int] = {}
         agreed = differed = 0
         for verdict in outcome.verdicts:
-            agreed += verdict.opinion == verdict.label
-            differed += verdict.opinion not in ("", verdict.label)
+            if verdict.label != UNKNOWN:  # of which the head knows nothing
+                agreed += verdict.opinion == verdict.label
+                differed += verdict.opinion not in ("", verdict.label)
             counts[verdict.label] = counts.get(verdict.label, 0) + 1
             # An exporter's clock may be ahead of ours.
             self._delay.observe(max(0.0, now_ms - verdict.end_ms) / 1000)

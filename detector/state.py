@@ -22,6 +22,7 @@ from .config import State as Rule
 NORMAL = "normal"
 UNKNOWN = "unknown"  # unlike anything known
 RESTING = (None, NORMAL)  # no fault
+RESERVED = (UNKNOWN, "silent", "retired", "telemetry-lost")  # states that no training can teach
 SILENT = "silent"  # nothing comes of the link, while its exporter reports others
 
 PARTS = 15  # of a window: evidence is counted in these, whatever step and hop are

@@ -16,6 +16,7 @@ from detector.capture import (
     links_of,
     read_table,
 )
+from detector.state import RESERVED
 from detector.window import WindowSpec
 
 from .augment import superposed
@@ -94,6 +95,8 @@ def pool(paths: Sequence[Path], settings: Settings) -> Pool:
     links = [link for link in everywhere if _is_wanted(link, settings)]
     if not links:
         raise CaptureError("no link matches, or all runs are left out")
+    if taken := {str(label) for link in links for label in set(link.labels)} & set(RESERVED):
+        raise CaptureError(f"the label {min(taken)!r} means something else to the daemon: rename")
     if settings.labels:
         links = [link.only(settings.labels) for link in links]
     lacking = table[list(features)].isna().mean()

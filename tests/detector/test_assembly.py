@@ -77,11 +77,11 @@ def settings(bundle_dir, capture):
 def service(settings):
     """Assemble services from settings, with a list where the sink would be."""
 
-    def give(**environ):
+    def give(board=None, **environ):
         chosen = settings(**environ)
         model = open_model(chosen)
         metrics = Metrics(model.bundle.manifest.labels, chosen.http.max_links)
-        made = assemble(chosen, model, metrics, threading.Event(), URL)
+        made = assemble(chosen, model, metrics, threading.Event(), URL, board)
         return replace(made, sinks=[ListSink()])
 
     return give
@@ -399,6 +399,17 @@ def test_at_once_bounds_the_faults_that_are_planted(service, planting, at_once):
     assert most == int(at_once)
 
 
+def test_planted_faults_are_judged_by_the_rule_of_the_settings(service, planting):
+    """A self-test by another rule than the links' would be a test of something else."""
+    delays = []
+    for evidence in ("1", "10"):
+        made = service(**planting, CANARY__EVERY_SECONDS="1", STATE__EVIDENCE=evidence)
+        planted(made)
+        delays.append(made.duty.canaries.recall.scores()["blocked"].delay_seconds)
+
+    assert 0 < delays[0] < delays[1]
+
+
 def test_without_seconds_between_them_no_fault_is_planted(service, planting):
     """Somebody who wants no made-up traffic beside the real one has none."""
     made = service(**planting, CANARY__EVERY_SECONDS="0")
@@ -661,9 +672,9 @@ def test_how_everything_stands_is_a_page_from_the_start(settings, ask):
 
 def test_the_status_page_answers_for_the_links_that_are_asked_for(service, settings, ask):
     """With ten thousand links nobody looks for one by reading."""
-    made = service()
     board = open_board(open_model(settings()))
-    run(replace(made, board=board))
+    made = service(board)
+    run(made)
 
     _, text, _ = ask(made.metrics, "/status?state=blocked&link=*/core", board)
 

@@ -646,3 +646,18 @@ def test_a_bundle_in_memory_is_checked_as_well():
 
     with pytest.raises(BundleError, match="golden windows or embeddings have another shape"):
         replace(draft, golden_embeddings=draft.golden_embeddings[:-1])
+
+
+@pytest.mark.parametrize("label", ["unknown", "silent", "retired", "telemetry-lost"])
+def test_a_label_that_the_daemon_itself_gives_is_refused(label):
+    """A fault of that name could not be told from what it means already."""
+    bundle = draft_bundle()
+    renamed = [
+        msgspec.structs.replace(one, label=label if one.label == "blocked" else one.label)
+        for one in bundle.manifest.anchors
+    ]
+    labels = tuple(sorted({one.label for one in renamed}))
+    manifest = msgspec.structs.replace(bundle.manifest, anchors=tuple(renamed), labels=labels)
+
+    with pytest.raises(BundleError, match=label):
+        replace(bundle, manifest=manifest)

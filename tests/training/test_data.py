@@ -267,3 +267,13 @@ def test_all_kinds_of_a_label_left_out_leave_too_few_labels(tmp_path):
     """The message says what is left, as if the label had never been recorded."""
     with pytest.raises(CaptureError, match="learn from need two labels, they have normal"):
         data_of(make_table(), tmp_path, leave_kinds=("blocked*", "capacity*"))
+
+
+def test_a_label_that_the_daemon_itself_gives_is_refused_before_the_work(tmp_path):
+    """A training of minutes must not end in a bundle that nobody can load."""
+    table = make_table().replace({"label": {"blocked": "unknown"}})
+    path = tmp_path / "named.parquet"
+    table.to_parquet(path)
+
+    with pytest.raises(CaptureError, match="'unknown' means something else"):
+        read([path], TINY)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from detector.capture import CaptureError, read_links
+from detector.encoder import open_encoder
 from tests.training.captures import (
     LEFT_OUT,
     TINY,
@@ -24,6 +25,7 @@ from training.judging.strangers import DISCRIMINANT
 from training.judging.study import ENCODER, HEAD, MEANINGS, UNSEEN, Study
 from training.labelled import LabelledWindows
 from training.rivals import RIVALS, RivalUnavailable
+from training.watched import watch
 
 RULE, NEIGHBOUR, LOGISTIC = [*RIVALS][:3]
 CHANGES = "logistic regression on ratios, with changes"
@@ -184,6 +186,25 @@ def test_the_agreement_that_is_asked_for_is_waited_for(tmp_path, agree, of):
     # The row without a label, in which the change came about, shows it already.
     waits = found.methods["oracle"].changes.delays
     assert {(one.median, one.found) for one in waits.values()} == {(agree, 2)}
+
+
+def test_the_encoder_is_followed_by_the_daemons_own_rule(tmp_path):
+    """How many windows have to agree is for methods that have nothing to say but a name."""
+    quick, slow = (
+        judged(judge(make_table(), tmp_path, agree=agree, of=agree)).methods for agree in (1, 9)
+    )
+
+    bundle, _ = tiny_training()
+    spec = bundle.manifest.window
+    links = [
+        link for link in read_links([write(make_table(), tmp_path)], spec) if link.run in LEFT_OUT
+    ]
+    watched = [watch(bundle, open_encoder(bundle, "onnxruntime"), link) for link in links]
+    found = quick[ENCODER].changes
+    assert found.found == sum(len(one.found_minutes) for one in watched) > 0
+    assert found.false == sum(len(one.false_minutes) for one in watched)
+    assert found == slow[ENCODER].changes
+    assert quick[HEAD].changes != slow[HEAD].changes
 
 
 class Oracle:
