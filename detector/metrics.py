@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus sees. This file alone knows prometheus_client.
+"""Metrics: what Prometheus sees. This file and `series` alone know prometheus_client.
 
 Everything lives on a registry that the service owns. A link's name comes off the wire, so there
 is one series a link, at most *max_links* of them, and a link that the service forgets goes.
@@ -6,7 +6,7 @@ is one series a link, at most *max_links* of them, and a link that the service f
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from prometheus_client import (
@@ -20,20 +20,19 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from .events import TELEMETRY_LOST
 from .message import REASONS
 from .oncall.duty import Judged
 from .oncall.recall import OUTCOMES as CANARY_OUTCOMES
+from .series import Series
 from .sinks import Outcome
 from .source import Vitals
 from .state import NORMAL, SILENT, UNKNOWN, LinkState
-from .status import LOST, Status, UnknownStatus
+from .status import Status
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-NOTICED = ("appeared", "silent", "retired", "lost", "back")
 BATCH_WINDOWS = (1, 4, 16, 64, 256, 1024, 4096)
 EMBED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 DELAY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -48,12 +47,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._standing = _Standing(labels, max_links)
+        self._standing = Series(labels, max_links)
         self.registry.register(self._standing)
         self.progress_time = time.time()  # Unix time, seconds
         self.is_ready = False
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
         self._count_work(labels)
+        self._count_what_is_told(labels)
         self._watch_the_source()
         self._bundle = Info(
             "anchorwatch_bundle", "The bundle in use and what runs it.", registry=self.registry
@@ -81,33 +81,9 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        self._events = Counter(
-            "anchorwatch_events_total",
-            "Faults that began (onset) or ended (abated) and were told, by the fault; "
-            "one for each link that an event is about.",
-            ["type", "state"],
-            registry=registry,
-        )
-        self._unexplained = Counter(
-            "anchorwatch_reasons_skipped_total",
-            "Changes to a fault for whose reason in the counters' own units there was no time.",
-            registry=registry,
-        )
-        self._canaries = Counter(
-            "anchorwatch_canaries_total",
-            "Faults planted in copies of live windows, by what became of them.",
-            ["label", "outcome"],
-            registry=registry,
-        )
         for label in (*labels, UNKNOWN):
             # So that all are 0 from the start, not absent.
             self._windows.labels(label)
-        for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
-            for kind in ("onset", "abated") if state != NORMAL else ():
-                self._events.labels(kind, state)
-        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
-            if label != NORMAL:
-                self._canaries.labels(label, canary)
         for reason in (*REASONS, "unreadable"):
             self._rejected.labels(reason)
         self._batch = Histogram(
@@ -128,6 +104,33 @@ class Metrics:
             buckets=DELAY_SECONDS,
             registry=registry,
         )
+
+    def _count_what_is_told(self, labels: Sequence[str]) -> None:
+        registry = self.registry
+        self._events = Counter(
+            "anchorwatch_events_total",
+            "Faults that began (onset) or ended (abated) and were told, by the fault; "
+            "one for each link that an event is about.",
+            ["type", "state"],
+            registry=registry,
+        )
+        self._unexplained = Counter(
+            "anchorwatch_reasons_skipped_total",
+            "Changes to a fault for whose reason in the counters' own units there was no time.",
+            registry=registry,
+        )
+        self._canaries = Counter(
+            "anchorwatch_canaries_total",
+            "Faults planted in copies of live windows, by what became of them.",
+            ["label", "outcome"],
+            registry=registry,
+        )
+        for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
+            for kind in ("onset", "abated") if state != NORMAL else ():
+                self._events.labels(kind, state)
+        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
+            if label != NORMAL:
+                self._canaries.labels(label, canary)
 
     def _watch_the_source(self) -> None:
         registry = self.registry
@@ -224,127 +227,3 @@ class Metrics:
     def text(self) -> bytes:
         """Give all metrics in Prometheus's text format."""
         return generate_latest(self.registry)
-
-
-class _Standing:
-    """How everything stands, made anew for each scrape, so that no series outlives its link."""
-
-    def __init__(self, labels: Sequence[str], max_links: int) -> None:
-        self.links: Mapping[str, LinkState] = {}
-        self.status: Status | None = None
-        self.noticed: Mapping[str, int] = {}
-        self._labels, self._max_links = tuple(labels), max_links
-
-    def collect(self) -> Iterable[Metric]:
-        """Make the families."""
-        links = self.links
-        counts = dict.fromkeys((*self._labels, UNKNOWN, SILENT, "unsettled"), 0)
-        states = _gauge(
-            "link_state",
-            "1 for each link in the state that it is in now.",
-            "link",
-            "source",
-            "state",
-        )
-        for listed, (name, link) in enumerate(links.items()):
-            state = link.label or "unsettled"
-            counts[state] = counts.get(state, 0) + 1
-            if listed < self._max_links:
-                states.add_metric([name, link.source, state], 1)
-        by_state = _gauge("links", "Links in each state.", "state")
-        for state, count in counts.items():
-            by_state.add_metric([state], count)
-        unlisted = max(0, len(links) - self._max_links)
-        yield states
-        yield by_state
-        yield _gauge(
-            "links_unlisted",
-            "Links that are judged but have no series of their own, for want of room.",
-            value=unlisted,
-        )
-        noticed = CounterMetricFamily(
-            "anchorwatch_noticed",
-            "Links that appeared, fell silent, retired; exporters that were lost or came back.",
-            labels=["what"],
-        )
-        for what in NOTICED:
-            noticed.add_metric([what], self.noticed.get(what, 0))
-        yield noticed
-        if self.status:
-            yield from self._of_status(self.status)
-
-    def _of_status(self, status: Status) -> Iterable[Metric]:
-        yield _gauge(
-            "links_flapping", "Links whose state changes too often.", value=status.flapping
-        )
-        exporters = _gauge("exporters", "Exporters, by whether anything comes of them.", "state")
-        exporters.add_metric(["reporting"], status.sources_known - status.sources_lost)
-        exporters.add_metric(["lost"], status.sources_lost)
-        yield exporters
-        lost = _gauge("exporter_lost", "1 for each exporter of which nothing comes.", "source")
-        for source in status.sources:
-            if source.state == LOST:
-                lost.add_metric([source.name], 1)
-        yield lost
-        yield _gauge(
-            "canaries_enabled",
-            "1 if faults are planted in copies of live windows, 0 if settings or bundle say no.",
-            value=bool(status.canary),
-        )
-        recall = _gauge(
-            "canary_recall", "Share of the last 20 planted faults that were found.", "label"
-        )
-        delay = _gauge(
-            "canary_delay_seconds", "Median time until planted faults were found.", "label"
-        )
-        for label, canary in status.canary.items():
-            if canary.recall is not None:
-                recall.add_metric([label], canary.recall)
-            if canary.delay_seconds is not None:
-                delay.add_metric([label], canary.delay_seconds)
-        yield recall
-        yield delay
-        yield from _of_unknown(status.unknown)
-
-
-def _of_unknown(unknown: UnknownStatus) -> Iterable[Metric]:
-    yield _counter(
-        "unknown_onsets",
-        "Times that a link's state became unknown; each counts as if it were a false alarm.",
-        unknown.onsets,
-    )
-    yield _counter(
-        "watched_link_seconds", "Seconds that links were watched, added up.", unknown.link_seconds
-    )
-    if unknown.budget_link_week is None:
-        return
-    yield _gauge(
-        "unknown_budget_per_link_week",
-        "Times that a link which is well may be called unknown in a week, as the settings say.",
-        value=unknown.budget_link_week,
-    )
-    if unknown.rate_link_week is None:
-        return
-    rate = _gauge(
-        "unknown_per_link_week",
-        "Times that a link was called unknown, for each week that one was watched since the "
-        "start; low and high are where that rate lies, each with 95 % confidence.",
-        "bound",
-    )
-    for bound, value in (
-        ("rate", unknown.rate_link_week),
-        ("low", unknown.low),
-        ("high", unknown.high),
-    ):
-        if value is not None:
-            rate.add_metric([bound], value)
-    yield rate
-
-
-def _counter(name: str, meaning: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(f"anchorwatch_{name}", meaning, value=value)
-
-
-def _gauge(name: str, meaning: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:
-    """Make a family; with *value* it is one series without labels."""
-    return GaugeMetricFamily(f"anchorwatch_{name}", meaning, value=value, labels=labels or None)

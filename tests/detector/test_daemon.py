@@ -21,18 +21,6 @@ from training.replay import Form, Pace, send
 
 
 @pytest.fixture
-def topics(broker: Broker) -> Topics:
-    """Give topics of the test's own."""
-    return Topics().create(broker, partitions=4)
-
-
-@pytest.fixture
-def spec(bundle_path: Path) -> WindowSpec:
-    """Give what the bundle reads."""
-    return load(bundle_path).manifest.window
-
-
-@pytest.fixture
 def producer(broker: Broker, topics: Topics, spec: WindowSpec) -> Iterator[Producer]:
     """Give a producer to the daemon's topic, past the proxy."""
     with Producer(broker.direct, topics.windows, spec) as producer:

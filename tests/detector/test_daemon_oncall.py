@@ -15,7 +15,6 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from detector.bundle import load
 from detector.window import WindowSpec
 from tests.broker import Broker, needs
 from tests.broker.proxy import Proxy
@@ -30,18 +29,6 @@ QUICK = {
 }
 SILENT_SECONDS = 3.0
 LONG_SECONDS = 9.0  # three times as long as it takes to be silent
-
-
-@pytest.fixture
-def topics(broker: Broker) -> Topics:
-    """Give topics of the test's own."""
-    return Topics().create(broker, partitions=4)
-
-
-@pytest.fixture
-def spec(bundle_path: Path) -> WindowSpec:
-    """Give what the bundle reads."""
-    return load(bundle_path).manifest.window
 
 
 @pytest.fixture

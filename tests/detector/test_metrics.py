@@ -10,10 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from detector.batch import DeadLetter
 from detector.events import TELEMETRY_LOST, abated, onset
 from detector.message import REASONS, Rejected
-from detector.metrics import CONTENT_TYPE, NOTICED, Metrics
+from detector.metrics import CONTENT_TYPE, Metrics
 from detector.oncall.duty import Judged
 from detector.oncall.recall import Result
 from detector.oncall.roster import NOTICES
+from detector.series import NOTICED
 from detector.sinks import Outcome
 from detector.source import Message, Vitals
 from detector.state import LinkState
