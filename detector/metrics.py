@@ -54,6 +54,7 @@ class Metrics:
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
         self._count_work(labels)
         self._count_what_is_told(labels)
+        self._measure_batches()
         self._watch_the_source()
         self._bundle = Info(
             "anchorwatch_bundle", "The bundle in use and what runs it.", registry=self.registry
@@ -86,24 +87,6 @@ class Metrics:
             self._windows.labels(label)
         for reason in (*REASONS, "unreadable"):
             self._rejected.labels(reason)
-        self._batch = Histogram(
-            "anchorwatch_batch_windows",
-            "Windows in a batch.",
-            buckets=BATCH_WINDOWS,
-            registry=registry,
-        )
-        self._embed = Histogram(
-            "anchorwatch_embed_seconds",
-            "Time to embed a batch, seconds.",
-            buckets=EMBED_SECONDS,
-            registry=registry,
-        )
-        self._delay = Histogram(
-            "anchorwatch_verdict_delay_seconds",
-            "From the end of a window to its verdict being safe with every sink, seconds.",
-            buckets=DELAY_SECONDS,
-            registry=registry,
-        )
 
     def _count_what_is_told(self, labels: Sequence[str]) -> None:
         registry = self.registry
@@ -131,6 +114,27 @@ class Metrics:
         for label, canary in itertools.product(labels, CANARY_OUTCOMES):
             if label != NORMAL:
                 self._canaries.labels(label, canary)
+
+    def _measure_batches(self) -> None:
+        registry = self.registry
+        self._batch = Histogram(
+            "anchorwatch_batch_windows",
+            "Windows in a batch.",
+            buckets=BATCH_WINDOWS,
+            registry=registry,
+        )
+        self._embed = Histogram(
+            "anchorwatch_embed_seconds",
+            "Time to embed a batch, seconds.",
+            buckets=EMBED_SECONDS,
+            registry=registry,
+        )
+        self._delay = Histogram(
+            "anchorwatch_verdict_delay_seconds",
+            "From the end of a window to its verdict being safe with every sink, seconds.",
+            buckets=DELAY_SECONDS,
+            registry=registry,
+        )
 
     def _watch_the_source(self) -> None:
         registry = self.registry
