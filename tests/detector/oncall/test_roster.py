@@ -306,6 +306,42 @@ def test_the_daemon_that_takes_over_knows_what_was_told(live, topics):
     assert topics.told == [BLOCKED, WELL_AGAIN]
 
 
+def test_what_is_kept_of_a_link_that_never_changes_is_not_older_than_minutes(live, topics):
+    """After a restart its pace and its usual traffic must be those of today."""
+    life = live()
+    life.seconds(20, a="normal", b="normal")
+    early = topics.kept[0, b"a"].last_ms
+    life.seconds(400, a="normal", b="normal")
+
+    kept = topics.kept[0, b"a"]
+
+    assert kept.last_ms - early > 100_000
+    assert kept.gap == pytest.approx(1.0)
+    assert max(kept.hours) > 0
+    assert kept.state == "normal"
+
+
+def test_the_status_says_how_everything_stands(live):
+    """It is what is looked at first when the pager goes off."""
+    life = live()
+    life.seconds(20, a="normal", b="normal", z="normal")
+    life.seconds(20, b="blocked")
+
+    status = life.service.standing.status(life.clock(), life.source.vitals, {})
+
+    assert status.states == {"silent": 1, "blocked": 1, "normal": 1}
+    assert {link.link for link in status.worst[:2]} == {"a", "b"}
+    blocked = next(link for link in status.worst if link.link == "b")
+    assert blocked.state == "blocked"
+    assert blocked.reason
+    assert blocked.heard_seconds == pytest.approx(0, abs=1.5)
+    assert (status.sources[0].name, status.sources[0].state) == ("probe-2", "lost")
+    assert (status.sources_known, status.sources_lost) == (2, 1)
+    assert [event.state for event in status.events][-1] == "blocked"
+    assert status.contact_seconds == 0
+    assert status.windows_per_second > 0
+
+
 def both(one, other, count, ours, theirs):
     """Let two daemons live side by side."""
     for _ in range(count):
