@@ -129,7 +129,6 @@ class Keeper:
             return LinkRecord(
                 link=link, source=source, partition=partition, waiting=waiting, is_gone=True
             )
-        self._gone.pop(who, None)  # it came again
         state = self.steady.links.get(link) or LinkState(link)
         return LinkRecord(
             link=link,

@@ -24,11 +24,9 @@ class Outbox:
         self._waiting: dict[Who, list[Event]] = {}
 
     def push(self, who: Who, event: Event, now: float) -> None:
-        """Take an event; one that is here already changes nothing."""
-        held = self._waiting.setdefault(who, [])
-        if all(event.id != one.id for one in held):
-            held.append(event)
-            self._gather.push(event, now)
+        """Take an event; one that waits already changes nothing."""
+        self._waiting.setdefault(who, []).append(event)
+        self._gather.push(event, now)
 
     def waiting(self, who: Who) -> tuple[Event, ...]:
         """Give the events about somebody that are not told yet."""

@@ -134,6 +134,22 @@ def test_a_repeat_or_a_late_window_changes_nothing(windows, data):
     assert labels == plain
 
 
+def test_what_speaks_against_a_fault_is_not_saved_up():
+    """A link that was suspected all day and cleared must be believed when it fails."""
+    suspected, fresh = settled(), settled()
+    for second in range(60, 360):
+        place = BLOCKED if second % 6 == 0 else WELL
+        suspected.push("trunk-1", say(place, second=second))
+    assert suspected.take_turns() == []
+
+    waits = [
+        seconds_until(states, "blocked", (BLOCKED, 0.3), first=first)
+        for states, first in ((suspected, 360), (fresh, 60))
+    ]
+
+    assert waits[0] == waits[1]
+
+
 @pytest.mark.parametrize("hop_ms", [100, 200, 500, 1000])
 def test_evidence_counts_time_and_not_windows(hop_ms):
     """Who reports ten times a second is not ten times as sure."""

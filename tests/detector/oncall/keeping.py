@@ -83,17 +83,17 @@ class KeepingSink:
         self.dies_at = ""
 
     def send(self, outcome: Any) -> None:
-        """Deliver in the order of a sink, up to where it dies."""
+        """Deliver in the order of a sink; die at the stage in which something is told."""
+        is_told = bool(outcome.events)
         for stage, deliver in (
             ("before", lambda: self.topics.keep(outcome.before)),
             ("events", lambda: self.topics.events.extend(outcome.events)),
             ("after", lambda: self.topics.keep(outcome.after)),
+            ("commit", lambda: None),
         ):
-            if self.dies_at == stage:
+            if self.dies_at == stage and is_told:
                 raise DiedError
             deliver()
-        if self.dies_at == "commit":
-            raise DiedError
 
     def close(self) -> None:
         """Nothing to let go of."""

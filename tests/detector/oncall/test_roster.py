@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -81,21 +82,29 @@ def test_wherever_the_daemon_dies_a_fault_is_told_once(live, topics, dies_at):
     first = live()
     first.seconds(10, a="normal")
     first.sink.dies_at = dies_at
-    died_at = None
-    for _ in range(5):
-        try:
-            first.second(a="blocked")
-        except DiedError:
-            died_at = first.clock.now
-            break
-    assert died_at is not None or dies_at == "events"
+    with pytest.raises(DiedError):
+        first.seconds(5, a="blocked")
 
     first.clock.sleep(-1)  # what was not committed comes again
     second = live(clock=first.clock)
     second.seconds(10, a="blocked")
+    assert not topics.kept[0, b"a"].waiting
     second.seconds(10, a="normal")
 
     assert topics.told == [BLOCKED, WELL_AGAIN]
+
+
+def test_what_is_usual_is_forgotten_with_the_link(live):
+    """Memory must not only grow, and a name that comes again may be another link."""
+    life = live(silence=Silence(retire_seconds=60))
+    life.seconds(20, a="normal", b="normal", c="normal@1")
+    usual = life.service.duty.roster.usual
+    assert not np.isnan(usual.of(["a", "b"])).any(axis=1).all()
+
+    life.source.move(0, is_gained=False)
+    life.second()
+
+    assert np.isnan(usual.of(["a", "b"])).all()
 
 
 def test_what_waits_for_company_when_the_daemon_dies_is_told_by_the_next(live, topics):
@@ -399,6 +408,19 @@ def test_while_another_daemon_is_behind_no_exporter_is_lost(live, topics):
     both(one, other, 60, {}, {})
 
     assert topics.told == []
+
+
+def test_a_daemon_that_died_while_it_was_behind_holds_nobody_up(live, topics):
+    """Its partitions are dealt out again; until then its last word must not count for ever."""
+    clock = WallClock()
+    one, other = live(clock=clock, partitions=(0,)), live(clock=clock, partitions=(1,))
+    both(one, other, 30, {"a": "normal"}, {"b": "normal@1"})
+    other.source.is_behind = True
+    both(one, other, 10, {"a": "normal"}, {"b": "normal@1"})
+
+    one.seconds(60)
+
+    assert topics.told == [("onset", "probe-1", "telemetry-lost")]
 
 
 LABELS = st.sampled_from(["normal", "blocked", "capacity-limited"])
