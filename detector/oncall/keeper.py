@@ -43,6 +43,7 @@ class Keeper:
     _dirty: dict[Who, None] = field(default_factory=dict)  # whose record is to be written
     _rounds: deque[str] = field(default_factory=deque)  # links in the order of their next record
     _went: float | None = None  # when rounds were last made
+    _owed: float = 0.0  # records that should have been written by now
 
     def push(self, who: Who, event: Event, now: float) -> None:
         """Have an event told, and kept until it is."""
@@ -73,9 +74,9 @@ class Keeper:
         """Have every link's record written once in a while, a few at a time."""
         since = now - self._went if self._went is not None else 0.0
         self._went = now
-        for _ in range(round(len(self._rounds) * min(1.0, since / KEEP_SECONDS) + 0.5)):
-            if not self._rounds:
-                return
+        self._owed += len(self._rounds) * min(1.0, since / KEEP_SECONDS)
+        while self._owed >= 1 and self._rounds:
+            self._owed -= 1
             name = self._rounds.popleft()
             if link := self.silence.links.get(name):
                 self._rounds.append(name)

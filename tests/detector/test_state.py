@@ -143,7 +143,7 @@ def test_what_speaks_against_a_fault_is_not_saved_up():
     assert suspected.take_turns() == []
 
     waits = [
-        seconds_until(states, "blocked", (BLOCKED, 0.3), first=first)
+        seconds_until(states, "limited", (LIMITED, 0.3), first=first)
         for states, first in ((suspected, 360), (fresh, 60))
     ]
 

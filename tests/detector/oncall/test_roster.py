@@ -325,6 +325,9 @@ def test_what_is_kept_of_a_link_that_never_changes_is_not_older_than_minutes(liv
     kept = topics.kept[0, b"a"]
 
     assert kept.last_ms - early > 100_000
+    again = live(clock=life.clock)
+    again.seconds(400, a="normal", b="normal")
+    assert topics.kept[0, b"a"].last_ms - kept.last_ms > 100_000
     assert kept.gap == pytest.approx(1.0)
     assert max(kept.hours) > 0
     assert kept.state == "normal"
