@@ -26,13 +26,19 @@ from .source import Place
 log = logging.getLogger(__name__)
 
 CONNECT_MS = 3000
-WORD_MS = 1000  # for a connection that only words need ...
-PAUSE_SECONDS = 10.0  # ... and from one try to the next
+WORD_MS = 2000  # for a connection that only words need ...
+PAUSE_SECONDS = 4.0  # ... and from one try to the next
 CLOSE_MS = 200  # there is nothing to save: a word may be lost
 AGAIN_SECONDS = 1.0
 POLL_MS = 500
 READ_SECONDS = 60.0  # for one reading; a broker that takes longer is away
 LATEST = 5000  # records at the end of the events' topic in which a told event is looked for
+# Small segments: only those that are full are compacted, and all is read at a start.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(32 * 2**20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 MINUTES_MS = 600_000  # that words are kept
 
 
@@ -210,7 +216,7 @@ class KafkaStates:
             with closing(self._consumer()) as consumer:
                 count = len(consumer.partitions_for_topic(settings.windows) or ()) or 1
             wanted = {
-                settings.states: (count, {"cleanup.policy": "compact"}),
+                settings.states: (count, COMPACTED),
                 settings.sightings: (1, {"retention.ms": str(MINUTES_MS)}),
             }
             for topic, (partitions, configs) in wanted.items():

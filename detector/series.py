@@ -74,6 +74,9 @@ class Series:
                 lost.add_metric([source.name], 1)
         yield lost
         yield _gauge(
+            "peers", "Other daemons of the group that were heard of late.", value=status.peers
+        )
+        yield _gauge(
             "canaries_enabled",
             "1 if faults are planted in copies of live windows, 0 if settings or bundle say no.",
             value=bool(status.canary),

@@ -120,6 +120,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     canary: dict[str, CanaryStatus] = {}  # by label
     unknown: UnknownStatus = UnknownStatus()
     events: tuple[EventStatus, ...] = ()  # the latest, newest first
+    peers: int = 0  # other daemons of the group that were heard of late
 
 
 def worst_first(links: Iterable[LinkStatus], limit: int) -> list[LinkStatus]:

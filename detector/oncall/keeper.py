@@ -50,6 +50,10 @@ class Keeper:
         self.outbox.push(who, event, now)
         self._dirty[who] = None
 
+    def note(self, who: Who) -> None:
+        """Keep somebody anew: something changed."""
+        self._dirty[who] = None
+
     def meet(self, link: str, source: str) -> None:
         """Keep a new link from now on."""
         self._rounds.append(link)

@@ -80,6 +80,11 @@ class Peers:
         return self._delays > PATIENT_ROUNDS
 
     @property
+    def count(self) -> int:
+        """How many other daemons were heard of late."""
+        return len(self._peers)
+
+    @property
     def is_any_behind(self) -> bool:
         """Whether another daemon may have windows that it has not read."""
         return any(peer.is_behind for peer in self._peers.values())

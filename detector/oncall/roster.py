@@ -93,6 +93,7 @@ class Roster:
     ) -> None:
         """Make events of a link's changes of state."""
         for turn in turns:
+            self.keeper.note((turn.link, turn.source))  # also of what is no news
             if turn.state not in RESTING and (state := self.steady.links.get(turn.link)):
                 state.reason = reason
             for event in events_of(turn, verdict, reason):

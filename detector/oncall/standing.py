@@ -75,6 +75,7 @@ class Standing:
             canary={label: _canary(score) for label, score in scores.items()},
             unknown=self.tally.status,
             events=tuple(EventStatus.of(event) for event in reversed(events)),
+            peers=roster.peers.count,
         )
 
     def _contact(self, moment: Moment, vitals: Vitals) -> float | None:

@@ -257,6 +257,8 @@ def test_an_exporter_that_two_daemons_share_is_lost_once(
         count = 'anchorwatch_links{state="normal"}'
         wait_for("both have links", lambda: one.metric(count) > 0 < two.metric(count))
         wait_for("all are there", lambda: one.metric(count) + two.metric(count) == 16)
+        for daemon in (one, two):
+            wait_for("they talk", lambda daemon=daemon: daemon.metric("anchorwatch_peers") == 1)
         time.sleep(SILENT_SECONDS)
         feed.set(**{link: label for link, label in both.items() if link.startswith("b")})
         wait_for("lost", lambda: told(events))
