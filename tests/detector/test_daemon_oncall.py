@@ -261,7 +261,7 @@ def test_an_exporter_that_two_daemons_share_is_lost_once(
             wait_for("they talk", lambda daemon=daemon: daemon.metric("anchorwatch_peers") == 1)
         time.sleep(SILENT_SECONDS)
         feed.set(**{link: label for link, label in both.items() if link.startswith("b")})
-        # A machine that is busy may deal the links out anew meanwhile, and then all have time again.
+        # On a busy machine links may be dealt out anew meanwhile, and have their time again.
         wait_for("lost", lambda: told(events), 90)
         time.sleep(LONG_SECONDS)
         assert told(events) == [("onset", "probe-a", "telemetry-lost")]
