@@ -14,11 +14,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from .state import NORMAL
+from .state import NORMAL, RETIRED
 from .verdict import Verdict
-
-RETIRED = "retired"  # what an abated event's link is, if it has left for good
-TELEMETRY_LOST = "telemetry-lost"  # of an exporter: nothing comes of any of its links
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOLD = "anchorwatch-events"  # header of a record: the ids of all that it tells

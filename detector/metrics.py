@@ -22,14 +22,13 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from .events import TELEMETRY_LOST
 from .message import REASONS
 from .oncall.duty import Judged
 from .oncall.recall import OUTCOMES as CANARY_OUTCOMES
 from .series import Series
 from .sinks import Outcome
 from .source import Vitals
-from .state import NORMAL, SILENT, UNKNOWN, LinkState
+from .state import NORMAL, SILENT, TELEMETRY_LOST, UNKNOWN, LinkState
 from .status import Status
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -21,9 +21,11 @@ from .config import State as Rule
 
 NORMAL = "normal"
 UNKNOWN = "unknown"  # unlike anything known
-RESTING = (None, NORMAL)  # no fault
-RESERVED = (UNKNOWN, "silent", "retired", "telemetry-lost")  # states that no training can teach
 SILENT = "silent"  # nothing comes of the link, while its exporter reports others
+RETIRED = "retired"  # what an abated event's link is, if it has left for good
+TELEMETRY_LOST = "telemetry-lost"  # of an exporter: nothing comes of any of its links
+RESTING = (None, NORMAL)  # no fault
+RESERVED = (UNKNOWN, SILENT, RETIRED, TELEMETRY_LOST)  # states that no training can teach
 
 PARTS = 15  # of a window: evidence is counted in these, whatever step and hop are
 PAUSE = 3  # times the time between two windows: a longer one makes old evidence stale

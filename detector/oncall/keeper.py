@@ -8,9 +8,9 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
-from detector.events import TELEMETRY_LOST, Event
+from detector.events import Event
 from detector.source import Place
-from detector.state import LinkState, Steady
+from detector.state import TELEMETRY_LOST, LinkState, Steady
 
 from .outbox import Outbox, Who
 from .presence import HOURS, Presence
@@ -48,7 +48,7 @@ class Keeper:
     def push(self, who: Who, event: Event, now: float) -> None:
         """Have an event told, and kept until it is."""
         self.outbox.push(who, event, now)
-        self._dirty[who] = None
+        self.note(who)
 
     def note(self, who: Who) -> None:
         """Keep somebody anew: something changed."""
@@ -57,12 +57,12 @@ class Keeper:
     def meet(self, link: str, source: str) -> None:
         """Keep a new link from now on."""
         self._rounds.append(link)
-        self._dirty[link, source] = None
+        self.note((link, source))
 
     def forget(self, who: Who, partition: int) -> None:
         """Keep nothing of somebody any more, once all is told."""
         self._gone[who] = partition
-        self._dirty[who] = None
+        self.note(who)
 
     def records(self) -> list[LinkRecord]:
         """Take the records that are to be kept: of whom anything changed."""
@@ -84,7 +84,7 @@ class Keeper:
             name = self._rounds.popleft()
             if link := self.silence.links.get(name):
                 self._rounds.append(name)
-                self._dirty[name, link.source] = None
+                self.note((name, link.source))
 
     def restore(self, place: Place, now: float, heard: float) -> None:
         """Know what was kept of a partition's links; what waits to be told goes on waiting.
@@ -109,7 +109,7 @@ class Keeper:
                 self.lost[record.source] = Lost(record.since_ms, place[1])
                 self.silence.exporters[record.source].is_lost = True
             if record.waiting:
-                self._dirty[who] = None
+                self.note(who)
         if records:
             facts = {"partition": place[1], "links": len(records)}
             log.info("states restored", extra=facts)

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from detector.events import RETIRED
 from detector.source import Move, Place, Source
-from detector.state import NORMAL, RESTING, SILENT, LinkState, Steady, Turn
+from detector.state import NORMAL, RESTING, RETIRED, SILENT, LinkState, Steady, Turn
 from detector.verdict import Verdict
 
 from .attention import Attention

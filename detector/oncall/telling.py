@@ -1,7 +1,7 @@
 """Telling: which events a change makes."""
 
-from detector.events import RETIRED, TELEMETRY_LOST, Event, abated, onset
-from detector.state import NORMAL, Turn
+from detector.events import Event, abated, onset
+from detector.state import NORMAL, RETIRED, TELEMETRY_LOST, Turn
 from detector.verdict import Verdict
 
 

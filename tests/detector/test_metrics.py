@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.batch import DeadLetter
-from detector.events import TELEMETRY_LOST, abated, onset
+from detector.events import abated, onset
 from detector.message import REASONS, Rejected
 from detector.metrics import CONTENT_TYPE, Metrics
 from detector.oncall.duty import Judged
@@ -17,7 +17,7 @@ from detector.oncall.roster import NOTICES
 from detector.series import NOTICED
 from detector.sinks import Outcome
 from detector.source import Message, Vitals
-from detector.state import LinkState
+from detector.state import TELEMETRY_LOST, LinkState
 from detector.status import LOST, CanaryStatus, SourceStatus, Status, UnknownStatus
 from detector.verdict import Verdict
 

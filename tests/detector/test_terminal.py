@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from detector.capture import LinkCapture
-from detector.events import TELEMETRY_LOST, abated, onset
+from detector.events import abated, onset
 from detector.oncall.gather import Gather
 from detector.oncall.groups import Groups
 from detector.sinks import Outcome
+from detector.state import TELEMETRY_LOST
 from detector.terminal import FRAME_SECONDS, MOST_LINKS, TerminalSink
 from detector.verdict import Verdict
 

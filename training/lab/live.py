@@ -14,9 +14,9 @@ import numpy as np
 
 from detector.capture import links_of, read_table
 from detector.config import Kafka
-from detector.events import TELEMETRY_LOST, Event
+from detector.events import Event
 from detector.probe.outlets import KafkaWindows
-from detector.state import SILENT
+from detector.state import SILENT, TELEMETRY_LOST
 from detector.truth import Change, Found, compare
 from detector.window import WindowSpec
 
