@@ -28,8 +28,17 @@ class Nearest:
         )
 
 
+# An enrolled anchor claims a window that is so many times nearer to it than to what training knew.
+CLAIM = 1.0
+
+
 class AnchorSet:
     """Reference points and their labels.
+
+    The last *enrolled* of them were shown to a running daemon. What training knew is more than
+    its anchors: an enrolled one claims a window only if that is nearer to it than to the known
+    windows around (`Known.distances`), or a single example would take all that lies beyond some
+    other label's one reference.
 
     >>> anchors = AnchorSet(np.eye(2, dtype=np.float32), ("normal", "blocked"))
     >>> nearest = anchors.classify(np.array([[0.9, 0.0]], np.float32))
@@ -37,9 +46,14 @@ class AnchorSet:
     'normal'
     """
 
-    def __init__(self, points: NDArray[np.float32], labels: Sequence[str]) -> None:
+    def __init__(
+        self, points: NDArray[np.float32], labels: Sequence[str], *, enrolled: int = 0
+    ) -> None:
         if len(points) != len(labels) or not len(labels):
             raise ValueError(f"{len(points)} anchors but {len(labels)} labels")
+        if not 0 <= enrolled < len(points):
+            raise ValueError(f"{enrolled} of {len(points)} anchors can't be enrolled")
+        self.trained = len(points) - enrolled  # the first of the anchors given
         self.labels = tuple(sorted(set(labels)))
         # Anchors of one label lie side by side: the nearest of each label is one reduction.
         self._order = np.array(sorted(range(len(labels)), key=lambda place: labels[place]))
@@ -47,10 +61,19 @@ class AnchorSet:
         in_order = [labels[place] for place in self._order]
         self._first = np.array([in_order.index(label) for label in self.labels])
         self._squares = np.square(self._points).sum(axis=1)
+        self._enrolled = np.flatnonzero(self._order >= self.trained)
 
-    def classify(self, embeddings: NDArray[np.float32]) -> Nearest:
-        """Compare a batch with all anchors at once: (batch, embedding)."""
+    def classify(
+        self, embeddings: NDArray[np.float32], known: NDArray[np.float32] | None = None
+    ) -> Nearest:
+        """Compare a batch with all anchors at once: (batch, embedding).
+
+        *known* is how far each window is from what training knew: (batch,). An enrolled anchor
+        that may not claim a window counts as at least as far as the runner-up of the others.
+        """
         distances = self._distances(embeddings)
+        if known is not None and len(self._enrolled):
+            self._bar(distances, known)
         by_label = np.minimum.reduceat(distances, self._first, axis=1)
         best, second = _two_smallest(by_label)
         both = np.maximum(best + second, np.finfo(np.float32).tiny)
@@ -61,6 +84,15 @@ class AnchorSet:
             margin=second - best,
             shares=by_label / both[:, None],
         )
+
+    def _bar(self, distances: NDArray[np.float32], known: NDArray[np.float32]) -> None:
+        """Put enrolled anchors that may not claim a window behind the others."""
+        mine = distances[:, self._enrolled]
+        distances[:, self._enrolled] = np.inf
+        _, second = _two_smallest(np.minimum.reduceat(distances, self._first, axis=1))
+        # A hair more, for where there is one other label the runner-up is the best too.
+        behind = np.maximum(mine, np.nextafter(second, np.float32(np.inf))[:, None])
+        distances[:, self._enrolled] = np.where(mine < CLAIM * known[:, None], mine, behind)
 
     def _distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Euclidean distance from each embedding to each anchor: (batch, anchors)."""
@@ -81,4 +113,4 @@ def _two_smallest(
     if by_label.shape[1] < 2:
         return by_label[:, 0], by_label[:, 0]
     two = np.partition(by_label, 1, axis=1)
-    return two[:, 0], two[:, 1]
+    return two[:, 0], np.where(np.isfinite(two[:, 1]), two[:, 1], two[:, 0])

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 from .batch import Batcher
 from .board import StatusBoard
 from .bundle import Bundle
+from .bundles import is_store
 from .config import ConfigError, Settings
+from .enrolments import AllEnrolments, Enrolments, FolderEnrolments
+from .learning import Learning, Watched
 from .metrics import CONTENT_TYPE, Metrics
 from .oncall.opening import Model, open_duty
 from .oncall.record import NoStates, States
 from .oncall.standing import Standing
 from .oncall.tally import Tally
+from .reload import Reloads
 from .service import Service
 from .sinks import Sink
 from .source import Source
@@ -148,8 +152,11 @@ def assemble(
     stopping: threading.Event,
     url: str,
     board: StatusBoard | None = None,
+    hangup: threading.Event | None = None,
 ) -> Service:
     """Put source, batching, judging and sinks round a model.
+
+    Whoever sets *hangup* has the bundle loaded anew.
 
     Raises:
         ConfigError: if the captures to be replayed can't be used.
@@ -164,7 +171,12 @@ def assemble(
         wait_seconds=settings.batch.wait_seconds,
     )
     duty = open_duty(settings, model, STATES[settings.source](context))
-    budget = duty.strangeness.budget_a_week if duty.strangeness else None
+    strangeness = duty.sight.strangeness
+    budget = strangeness.budget_a_week if strangeness else None
+    reloads = Reloads(settings, model, open_enrolments(settings), hangup)
+    learning = open_learning(settings, model, reloads)
+    for figures in (reloads.figures, *learning.figures):
+        metrics.watch(figures)
     return Service(
         source=source,
         batches=batches,
@@ -178,7 +190,33 @@ def assemble(
             has_broker=settings.source == "kafka",
         ),
         board=board,
+        reloads=reloads,
+        learning=learning,
         stopping=stopping,
+    )
+
+
+def open_enrolments(settings: Settings) -> Enrolments:
+    """Open where enrolled anchors are: on Kafka, and in the bundle store if there is one."""
+    found: list[Enrolments] = []
+    if settings.source == "kafka":
+        from .enrolments.kafka import KafkaEnrolments
+
+        found.append(KafkaEnrolments(settings.kafka))
+    if is_store(path := Path(settings.bundle)):
+        found.append(FolderEnrolments(path))
+    return found[0] if len(found) == 1 else AllEnrolments(found)
+
+
+def open_learning(settings: Settings, model: Model, reloads: Reloads) -> Learning:
+    """Open what learns from judged batches."""
+    from .store import CaptureStore, store_folder  # pyarrow, once there is something to keep
+
+    folder = store_folder(settings.store)
+    return Learning(
+        store=CaptureStore(settings.store, model.spec, folder) if folder else None,
+        candidate=reloads.candidate,
+        drift=Watched(model.bundle, settings.drift),
     )
 
 

@@ -68,6 +68,10 @@ class Batcher:
         self._clock = clock
         self._usual = 1.0  # windows in a record, as in the batch before
 
+    def use(self, spec: WindowSpec) -> None:
+        """Read windows as another model needs them, from the next batch on."""
+        self._spec = spec
+
     def next(self, poll_seconds: float) -> Batch:
         """Wait up to *poll_seconds* for a first record, then a little for company."""
         batch = Batch()

@@ -11,6 +11,7 @@ May be absent, each described by the manifest's field of the same name (`parts`)
     known.safetensors    embeddings of known windows, `points` (points, embedding)
     canaries.safetensors what recorded faults did to links: `before` (canaries, features) and
                          `after` (canaries, steps, features)
+    drift.safetensors    from where to where inputs usually are: `low` and `high` (inputs)
 
 Nothing in it is code, and nothing is pickled. Its id is the hash of its manifest, which holds
 the hashes of all other files: same captures, same seed, same id.
@@ -20,10 +21,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -32,6 +34,7 @@ from numpy.typing import NDArray
 from safetensors import numpy as tensors
 
 from .architecture import Architecture
+from .drift.reference import Reference, Sample
 from .head import Head
 from .inputs import Inputs, InputSpec
 from .oncall.difference import Canary, Recorded
@@ -71,6 +74,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     settings: dict[str, str | int | float | bool]
     scores: dict[str, float]
+    parent: str = ""  # id of the bundle that it is to take the place of; "" = of none
+    start: Literal["scratch", "parent"] = "scratch"  # the weights that the training began with
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +100,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     head: tuple[str, ...] = ()  # the labels of the second opinion, in the order of its outputs
     canaries: tuple[Canary, ...] = ()  # the recorded faults, in the order of their arrays
     known: Calibration | None = None  # from when on a window is unknown
+    drift: Sample | None = None  # what the usual ranges of the inputs are of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +116,7 @@ class Bundle:
     head: Head | None = None  # the second opinion
     canaries: Recorded | None = None  # faults to test the daemon with
     known: Known | None = None  # what is not near to it is unknown
+    drift: Reference | None = None  # what normal traffic was like in the training
     id: str = ""  # the first 12 hexadecimal digits of the manifest's hash; "" until saved
 
     def __post_init__(self) -> None:
@@ -179,15 +186,15 @@ def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
         if not replace:
             raise BundleError(f"{path} is there; say so if it is to be replaced")
     contents = {
-        "weights.safetensors": tensors.save(dict(sorted(bundle.weights.items()))),
-        "anchors.safetensors": tensors.save(
+        "weights.safetensors": _packed(dict(sorted(bundle.weights.items()))),
+        "anchors.safetensors": _packed(
             {"windows": bundle.anchor_windows, "embeddings": bundle.anchor_embeddings}
         ),
-        "golden.safetensors": tensors.save(
+        "golden.safetensors": _packed(
             {"windows": bundle.golden_windows, "embeddings": bundle.golden_embeddings}
         ),
     }
-    contents |= {name: tensors.save(arrays) for name, arrays in arrays_of(bundle.parts).items()}
+    contents |= {name: _packed(arrays) for name, arrays in arrays_of(bundle.parts).items()}
     files = {
         name: File(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()
     }
@@ -195,6 +202,11 @@ def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
     text = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
     _write(path, {MANIFEST: text} | contents)
     return _id(text)
+
+
+def _packed(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
+    # safetensors writes memory as it lies: a transposed array would come back as another one.
+    return tensors.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def _write(path: Path, contents: dict[str, bytes]) -> None:

@@ -2,8 +2,9 @@
 
 Columns: `link`, `t_ms` (Unix time of the start of the step, milliseconds), one column for each
 feature (NaN = not observed, never zero), and, where known, `label` and `kind` (null = do not
-learn from or score this row). Steps may jitter and rows may be missing. This file alone knows
-pandas; it is imported by what reads captures, never by a daemon that reads Kafka.
+learn from or score this row). What a daemon kept has a `source` and columns that begin `verdict_`
+too. Steps may jitter and rows may be missing. This file alone knows pandas; it is imported by
+what reads captures, never by a daemon that reads Kafka.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -21,7 +22,8 @@ from .window import LARGEST, WindowError, WindowSpec, check_name, is_count
 SHIPPED = Path(__file__).parent.parent / "training" / "captures"  # the capture of `make demo`
 TEXTS = ("link", "label", "kind")
 SPREAD = 100_000  # steps that a link's rows may always cover, however few they are
-NOT_FEATURES = ("t_ms", *TEXTS)
+NOT_FEATURES = ("t_ms", "source", *TEXTS)
+SAID = "verdict_"  # so begin the columns of what a daemon said of its windows
 
 
 class CaptureError(ValueError):
@@ -99,7 +101,8 @@ def read_table(paths: Iterable[Path]) -> pd.DataFrame:
 
 def features_of(table: pd.DataFrame) -> tuple[str, ...]:
     """List the features that a capture holds, in its own order."""
-    return tuple(str(name) for name in table.columns if name not in NOT_FEATURES)
+    names = [str(name) for name in table.columns if name not in NOT_FEATURES]
+    return tuple(name for name in names if not name.startswith(SAID))
 
 
 def usual_step_ms(table: pd.DataFrame) -> int:

@@ -12,7 +12,7 @@ import click
 
 from . import __version__
 from .config import ConfigError, Settings, load
-from .signals import stop_on_signals
+from .signals import reload_on_hangup, stop_on_signals
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ EX_CONFIG = 78  # as in sysexits.h; the systemd unit does not restart on it
 def main(config: Path | None, check: bool) -> None:
     """Watch links: windows from Kafka in, verdicts and metrics out.
 
+    SIGHUP has it load its bundle anew; one of a bundle store it follows by itself.
     Ends with 0 when told to stop, 1 on failure, 2 on wrong usage, 78 when the settings or the
     bundle can't be used.
     """
@@ -54,6 +55,8 @@ def run(settings: Settings, *, check: bool = False) -> int:
     begun = time.monotonic()
     stopping = threading.Event()
     stop_on_signals(stopping)
+    hangup = threading.Event()
+    reload_on_hangup(hangup)
     try:
         model = open_model(settings)
         if check:
@@ -65,7 +68,7 @@ def run(settings: Settings, *, check: bool = False) -> int:
         board = open_board(model)
         web = open_web(settings, metrics, board)
         with closing(web):
-            service = assemble(settings, model, metrics, stopping, web.url, board)
+            service = assemble(settings, model, metrics, stopping, web.url, board, hangup)
             web.start()
             took = round(time.monotonic() - begun, 2)
             log.info("started", extra=model.facts | {"url": web.url, "seconds": took})

@@ -21,6 +21,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 # The upper bounds refuse `inf`, which has no number of milliseconds.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Above0 = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Timeout = Annotated[float, msgspec.Meta(ge=1, le=86_400)]  # seconds
 
 
@@ -43,6 +44,7 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     # Topics by which daemons know what was before a restart, and what others of the group hear.
     states: str = "anchorwatch.states"  # compacted; made if it isn't there
     sightings: str = "anchorwatch.sightings"  # kept for minutes; made if it isn't there
+    anchors: str = "anchorwatch.anchors"  # compacted, of enrolled anchors; made if it isn't there
     session_seconds: Timeout = 45.0  # then a lost daemon's links move
     delivery_seconds: Timeout = 30.0  # then a delivery is tried anew
 
@@ -121,6 +123,38 @@ class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     at_once: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8  # at most
 
 
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is kept of the traffic that was judged, to learn from: docs/learning.md."""
+
+    path: str = ""  # folder; "" = `captures` in $STATE_DIRECTORY where there is one, else none
+    normal_share: Share = 0.02  # of the minutes of a link that is normal
+    around_seconds: Seconds = 30.0  # that are kept before and after each change of state
+    flush_seconds: Above0 = 60.0  # until what is to be kept is in a file
+    most_gb: Above0 = 10.0  # 10**9 bytes; beyond it the oldest normal traffic goes first
+    days: Above0 = 30.0  # then it goes, whatever it is
+    memory_mb: Positive = 256  # for what may be kept yet: rows before a change that may come
+
+
+class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a candidate is tried on the live traffic, beside the bundle that judges it."""
+
+    links: Share = 1.0  # share of the links that it is shown; 0 = none
+    time_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5  # of a core, at most
+
+
+class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When traffic counts as unlike that of the training."""
+
+    hours: Above0 = 24.0  # that a link's and all links' shares are of
+    times: Annotated[float, msgspec.Meta(gt=1)] = 2.0  # as often outside as training was: drift
+
+
+class Reload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How bundles and anchors are exchanged while the daemon runs."""
+
+    look_seconds: Above0 = 0.5  # from one look at the bundle store to the next
+
+
 class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What embeds."""
 
@@ -148,7 +182,7 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of the daemon."""
 
-    bundle: str
+    bundle: str  # a bundle, or a bundle store, whose current one is used and followed
     source: Literal["kafka", "captures"] = "kafka"
     sinks: tuple[Literal["kafka", "terminal"], ...] = ("kafka",)
     kafka: Kafka = Kafka()
@@ -160,6 +194,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     events: Events = Events()
     reasons: Reasons = Reasons()
     canary: Canary = Canary()
+    store: Store = Store()
+    shadow: Shadow = Shadow()
+    drift: Drift = Drift()
+    reload: Reload = Reload()
     engine: Engine = Engine()
     http: Http = Http()
     log: Log = Log()

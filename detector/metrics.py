@@ -6,7 +6,7 @@ is one series a link, at most *max_links* of them, and a link that the service f
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from prometheus_client import (
@@ -22,6 +22,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from .figures import Figure
 from .message import REASONS
 from .oncall.duty import Judged
 from .oncall.recall import OUTCOMES as CANARY_OUTCOMES
@@ -51,15 +52,16 @@ class Metrics:
         self.progress_time = time.time()  # Unix time, seconds
         self.is_ready = False
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
-        self._count_work(labels)
-        self._count_what_is_told(labels)
+        self._count_work()
+        self._count_what_is_told()
+        self.know(labels)
         self._measure_batches()
         self._watch_the_source()
         self._bundle = Info(
             "anchorwatch_bundle", "The bundle in use and what runs it.", registry=self.registry
         )
 
-    def _count_work(self, labels: Sequence[str]) -> None:
+    def _count_work(self) -> None:
         registry = self.registry
         self._windows = Counter(
             "anchorwatch_windows_total",
@@ -81,13 +83,10 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        for label in (*labels, UNKNOWN):
-            # So that all are 0 from the start, not absent.
-            self._windows.labels(label)
         for reason in (*REASONS, "unreadable"):
             self._rejected.labels(reason)
 
-    def _count_what_is_told(self, labels: Sequence[str]) -> None:
+    def _count_what_is_told(self) -> None:
         registry = self.registry
         self._events = Counter(
             "anchorwatch_events_total",
@@ -107,12 +106,6 @@ class Metrics:
             ["label", "outcome"],
             registry=registry,
         )
-        for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
-            for kind in ("onset", "abated") if state != NORMAL else ():
-                self._events.labels(kind, state)
-        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
-            if label != NORMAL:
-                self._canaries.labels(label, canary)
 
     def _measure_batches(self) -> None:
         registry = self.registry
@@ -169,8 +162,24 @@ class Metrics:
             registry=registry,
         )
 
+    def know(self, labels: Sequence[str]) -> None:
+        """Have series of these labels, so that all are 0 from the start, not absent."""
+        self._standing.know(labels)
+        for label in (*labels, UNKNOWN):
+            self._windows.labels(label)
+        for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
+            for kind in ("onset", "abated") if state != NORMAL else ():
+                self._events.labels(kind, state)
+        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
+            if label != NORMAL:
+                self._canaries.labels(label, canary)
+
+    def watch(self, figures: Callable[[], Iterable[Figure]]) -> None:
+        """Ask a part of the daemon for its figures at every scrape."""
+        self._standing.parts.append(figures)
+
     def started(self, facts: Mapping[str, str]) -> None:
-        """Say which bundle is in use."""
+        """Say which bundle is in use, as often as it is another."""
         self._bundle.info(dict(facts))
 
     def observe(self, outcome: Outcome, judged: Judged) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .drift.reference import Reference
 from .head import Head
 from .oncall.difference import Recorded
 from .oncall.strangeness import Known
@@ -47,6 +48,12 @@ PARTS = {
         describe=lambda known: known.calibration,
         arrays=lambda known: {"points": known.points},
         check=lambda known, manifest: known.check(manifest.architecture.embedding),
+    ),
+    "drift": Part(
+        read=lambda sample, arrays: Reference(sample, arrays["low"], arrays["high"]),
+        describe=lambda reference: reference.sample,
+        arrays=lambda reference: {"low": reference.low, "high": reference.high},
+        check=lambda reference, manifest: reference.check(manifest),
     ),
 }
 

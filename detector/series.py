@@ -3,10 +3,11 @@
 Nothing that is gone leaves a series behind, and a link that nobody asks for costs nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from .figures import Figure
 from .state import SILENT, UNKNOWN, LinkState
 from .status import LOST, Status, UnknownStatus
 
@@ -20,7 +21,12 @@ class Series:
         self.links: Mapping[str, LinkState] = {}
         self.status: Status | None = None
         self.noticed: Mapping[str, int] = {}
+        self.parts: list[Callable[[], Iterable[Figure]]] = []  # that have figures of their own
         self._labels, self._max_links = tuple(labels), max_links
+
+    def know(self, labels: Sequence[str]) -> None:
+        """Count links of these labels too, also while there is none."""
+        self._labels = tuple(dict.fromkeys((*self._labels, *labels)))
 
     def collect(self) -> Iterable[Metric]:
         """Make the families."""
@@ -59,6 +65,8 @@ class Series:
         yield noticed
         if self.status:
             yield from self._of_status(self.status)
+        for figures in self.parts:
+            yield from map(_of_figure, figures())
 
     def _of_status(self, status: Status) -> Iterable[Metric]:
         yield _gauge(
@@ -95,6 +103,14 @@ class Series:
         yield recall
         yield delay
         yield from _of_unknown(status.unknown)
+
+
+def _of_figure(figure: Figure) -> Metric:
+    make = GaugeMetricFamily if figure.kind == "gauge" else CounterMetricFamily
+    family = make(f"anchorwatch_{figure.name}", figure.meaning, labels=figure.labels)
+    for values, number in figure.values.items():
+        family.add_metric(values, number)
+    return family
 
 
 def _of_unknown(unknown: UnknownStatus) -> Iterable[Metric]:

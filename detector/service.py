@@ -7,18 +7,24 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+import msgspec
+
 from .batch import Batch, Batcher
 from .board import StatusBoard
+from .learning import Learning
 from .metrics import Metrics
 from .oncall.duty import Duty, Judged
 from .oncall.moment import Moment
 from .oncall.standing import Standing
+from .reload import Reloads
 from .sinks import Outcome, Sink, SinkUnavailableError
 from .source import Place, Source
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0  # from one look at whom nothing comes of to the next
+# That records are waited for: also how long another bundle waits to be used when none come.
+POLL_SECONDS = 0.25
 
 
 def _now() -> Moment:
@@ -36,17 +42,23 @@ class Service:
     metrics: Metrics
     standing: Standing
     board: StatusBoard | None = None  # where others look how everything stands
+    reloads: Reloads | None = None  # where other bundles and anchors come from
+    learning: Learning = field(default_factory=Learning)
     stopping: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], Moment] = _now
     _looked: float = float("-inf")  # monotonic clock, seconds
 
-    def run(self, poll_seconds: float = 1.0) -> None:
+    def run(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
             closing.callback(self.source.close)
             closing.callback(self.duty.roster.keeper.states.close)
             for sink in self.sinks:
                 closing.callback(sink.close)
+            closing.callback(self.learning.close)
+            if self.reloads:
+                closing.callback(self.reloads.close)
+                self.reloads.begin(self.stopping.is_set, self.metrics.beat)
             try:
                 while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
                     self.step(poll_seconds)
@@ -56,6 +68,7 @@ class Service:
 
     def step(self, poll_seconds: float) -> int:
         """Take one batch the whole way, and say how many windows it had."""
+        self._exchange()
         batch = self.batches.next(poll_seconds)
         moment = self.clock()
         if lost := self._follow(moment):
@@ -67,6 +80,7 @@ class Service:
             sink.send(outcome)
         self._count(judged)
         self.metrics.observe(outcome, judged)
+        self.learning.take(batch.windows, judged, self.duty, moment)
         if batch.messages:
             # Last, so that a crash before this line repeats the batch and loses nothing.
             self.source.commit()
@@ -76,6 +90,20 @@ class Service:
     def stop(self) -> None:
         """End the loop after the batch in hand."""
         self.stopping.set()
+
+    def _exchange(self) -> None:
+        """Go on with another bundle or other anchors, if some were made ready."""
+        ready = self.reloads.take() if self.reloads else None
+        if ready is None:
+            return
+        model, view = ready
+        self.batches.use(model.spec)
+        self.duty.exchange(view)
+        self.learning.exchange(view)
+        self.metrics.know(view.sight.labels)
+        self.metrics.started(model.facts)
+        self.standing.facts = model.facts
+        log.info("in use", extra=model.facts | {"enrolled": len(view.sight.enrolled)})
 
     def _outcome(self, batch: Batch, judged: Judged, moment: Moment) -> Outcome:
         keeper = self.duty.roster.keeper
@@ -111,7 +139,11 @@ class Service:
         if since < float("inf") and roster.attention.is_paying:
             self.standing.tally.watch(len(links), since)
         scores = self.duty.canaries.recall.scores() if self.duty.canaries is not None else {}
-        status = self.standing.status(moment, vitals, scores)
+        status = msgspec.structs.replace(
+            self.standing.status(moment, vitals, scores),
+            enrolled=len(self.duty.sight.enrolled),
+            **self.learning.statuses,
+        )
         self.metrics.links(links, status, roster.noticed)
         if self.board:
             self.board.publish(status, lambda: self.standing.links(links.values()))

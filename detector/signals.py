@@ -1,4 +1,4 @@
-"""Stopping when told to: by an operator, or by whatever supervises the process."""
+"""Stopping and reloading when told to: by an operator, or by whatever supervises the process."""
 
 import signal
 import threading
@@ -14,3 +14,8 @@ def stop_on_signals(stopping: threading.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+
+
+def reload_on_hangup(asked: threading.Event) -> None:
+    """Let SIGHUP set an event; whoever loads bundles looks at it."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: asked.set())

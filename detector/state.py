@@ -117,10 +117,28 @@ class Steady:
     """
 
     def __init__(self, labels: tuple[str, ...], rule: Rule | None = None) -> None:
-        self.labels = (*labels, UNKNOWN)
         self.rule = rule or Rule()
         self.links: dict[str, LinkState] = {}
         self.turns: list[Turn] = []  # since they were last taken away
+        self._name(labels)
+
+    def relabel(self, labels: tuple[str, ...]) -> None:
+        """Go on with other labels: what was said for those that stay still counts.
+
+        A link whose state is none of them keeps it until there is enough evidence for another.
+        """
+        before = self._places
+        self._name(labels)
+        if before == self._places:
+            return
+        places = [before.get(label) for label in self.labels]
+        for state in self.links.values():
+            state.evidence = [0.0 if old is None else state.evidence[old] for old in places]
+            state.began_ms = [0 if old is None else state.began_ms[old] for old in places]
+            state.is_swayed = any(state.evidence)
+
+    def _name(self, labels: tuple[str, ...]) -> None:
+        self.labels = (*labels, UNKNOWN)
         self._places = {label: place for place, label in enumerate(self.labels)}
         self._normal = self._places.get(NORMAL, -1)
 

@@ -13,7 +13,9 @@ from typing import Self
 
 import msgspec
 
+from .drift.telling import DriftStatus
 from .events import Event
+from .shadow.telling import ShadowStatus
 from .state import NORMAL
 
 UNSETTLED = "unsettled"  # what a link without a state is counted as
@@ -121,6 +123,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unknown: UnknownStatus = UnknownStatus()
     events: tuple[EventStatus, ...] = ()  # the latest, newest first
     peers: int = 0  # other daemons of the group that were heard of late
+    enrolled: int = 0  # anchors in use that were enrolled since the training
+    shadow: ShadowStatus = ShadowStatus()  # the candidate that is tried
+    drift: DriftStatus = DriftStatus()  # how traffic stands to the training's
 
 
 def worst_first(links: Iterable[LinkStatus], limit: int) -> list[LinkStatus]:

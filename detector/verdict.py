@@ -29,6 +29,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""  # when the label is not `normal`
     opinion: str = ""  # what the head would have said, where the bundle has one
     strangeness: float = 0.0  # how far from all that is known; above 1 it is `unknown`
+    since_ms: int = 0  # when the state began; with link and state it is the episode
 
 
 class Judge:
@@ -89,6 +90,7 @@ class Judge:
                     "" if is_well else self._reason(distances, place, anchor, said.strangeness),
                     opinion,
                     said.strangeness,
+                    state.since_ms,
                 )
             )
         return verdicts, turns

@@ -45,7 +45,7 @@ class Topics:
         """What to tell the daemon, as its environment has it."""
         names = {
             key: f"{self.name}.{key}"
-            for key in ("windows", "verdicts", "events", "states", "sightings")
+            for key in ("windows", "verdicts", "events", "states", "sightings", "anchors")
         }
         names |= {"dead_letters": f"{self.name}.dead", "group": self.name}
         return {f"ANCHORWATCH__KAFKA__{key.upper()}": value for key, value in names.items()}
@@ -54,6 +54,11 @@ class Topics:
     def windows(self) -> str:
         """The topic that the daemon reads."""
         return f"{self.name}.windows"
+
+    @property
+    def anchors(self) -> str:
+        """The topic of what was enrolled."""
+        return f"{self.name}.anchors"
 
     def create(self, broker: Any, partitions: int = 1) -> Self:
         """Make the topics; the windows' has *partitions*."""
@@ -127,6 +132,11 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
+
+    def hang_up(self) -> None:
+        """Tell it to load its bundle anew."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End it as a crash would."""

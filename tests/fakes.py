@@ -317,7 +317,8 @@ def make_service(
     chosen = Settings(bundle="", **{"events": Events(gather_seconds=0)} | dict(settings or {}))
     model = Model(bundle, encoder)
     duty = open_duty(chosen, model, states or NoStates())
-    budget = duty.strangeness.budget_a_week if duty.strangeness else None
+    strangeness = duty.sight.strangeness
+    budget = strangeness.budget_a_week if strangeness else None
     spec = bundle.manifest.window
     parts = {
         "source": source,

@@ -16,9 +16,13 @@ from detector.config import Kafka, State, Unknown
 from detector.probe.cli import capture
 from detector.top.cli import top
 
+from .enrolling import cli as enrolling
 from .judging.cli import evaluate
 from .lab.cli import lab
+from .naming.cli import label
 from .plots.cli import plot
+from .promotion import cli as promotion
+from .retraining.cli import retrain
 from .search.cli import search
 from .settings import PRESETS, Settings
 
@@ -64,7 +68,10 @@ def main() -> None:
     """Train, judge and feed anchorwatch."""
 
 
-for command in (capture, lab, evaluate, search, plot, top):
+for command in (
+    *(capture, lab, evaluate, search, plot, top),
+    *(label, *enrolling.COMMANDS, retrain, *promotion.COMMANDS),
+):
     main.add_command(command)
 
 

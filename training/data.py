@@ -119,7 +119,16 @@ def read(paths: Sequence[Path], settings: Settings) -> Data:
         CaptureError: if they can't be read or parted, or one side has too few labels.
     """
     found = pool(paths, settings)
-    rest, kept = split_runs(found.links, settings.validation_share, settings.seed)
+    return part(found, split_runs(found.links, settings.validation_share, settings.seed))
+
+
+def part(found: Pool, sides: tuple[Sequence[LinkCapture], Sequence[LinkCapture]]) -> Data:
+    """Cut what is learnt from and what is validated on, the two *sides*, into windows.
+
+    Raises:
+        CaptureError: if one of them has too few labels.
+    """
+    rest, kept = sides
     rehearsal = found.side(rest)
     validation = LabelledWindows(kept, found.spec, tail=found.tail)
     known = set(rehearsal.learning.labels)

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.architecture import Architecture
+from detector.bundle import Bundle
 from detector.capture import CaptureError
 from detector.encoder import Encoder
 from detector.head import Head
 from detector.inputs import Inputs
-from detector.keras_engine import KerasEngine, get_weights, keras
+from detector.keras_engine import KerasEngine, get_weights, keras, set_weights
 from detector.onnx_engine import OnnxEngine
 from detector.window import WindowSpec
 
@@ -60,21 +61,17 @@ def fit(
     progress: Progress,
     validation: LabelledWindows | None = None,
     watch: Watch | None = None,
+    start: Bundle | None = None,
 ) -> Fitted:
     """Train on labelled windows; *validation* only measures, it never decides.
+
+    With *start* it goes on from that bundle's encoder: inputs, scaling, architecture, weights.
 
     Raises:
         CaptureError: if nothing can be made of the features, or the settings don't go together.
     """
     keras.utils.set_random_seed(settings.seed)
-    inputs = inputs_of(windows, settings)
-    architecture = Architecture(
-        inputs.count,
-        settings.units,
-        settings.embedding,
-        settings.statistics,
-        settings.activation,
-    )
+    inputs, architecture = _beginning(windows, settings, start)
     try:
         model, trained = siamese(
             architecture,
@@ -87,6 +84,8 @@ def fit(
         )
     except ValueError as error:
         raise CaptureError(str(error)) from error
+    if start:
+        set_weights(model, start.weights)
     batches = _batches(windows, inputs, settings)
     what = "from all runs" if validation is None else "without the validation runs"
 
@@ -110,6 +109,23 @@ def fit(
     encoder = Encoder(inputs, engine, architecture.embedding)
     head = _head(windows, encoder, settings) if settings.head else None
     return Fitted(encoder, architecture, weights, history, head)
+
+
+def _beginning(
+    windows: LabelledWindows, settings: Settings, start: Bundle | None
+) -> tuple[Inputs, Architecture]:
+    """Give what an encoder is shown and made of: as the settings say, or as another has it."""
+    if start:
+        # Scaled anew, the weights would be those of other inputs.
+        return Inputs(start.manifest.inputs, windows.spec), start.manifest.architecture
+    inputs = inputs_of(windows, settings)
+    return inputs, Architecture(
+        inputs.count,
+        settings.units,
+        settings.embedding,
+        settings.statistics,
+        settings.activation,
+    )
 
 
 def _falling(settings: Settings) -> Any:

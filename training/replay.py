@@ -10,16 +10,17 @@ import click
 import msgspec
 import numpy as np
 
-from detector.anchors import AnchorSet
 from detector.bundle import Bundle
-from detector.capture import read_links
 from detector.config import State
 from detector.encoder import open_encoder
 from detector.message import encode
 from detector.replay import Replay
-from detector.state import Steady
-from detector.verdict import Judge
+from detector.sight import Sight
+from detector.state import Turn
+from detector.verdict import Verdict
 from detector.window import Window
+
+from .traffic import read
 
 BATCH = 1024  # windows judged at once
 
@@ -50,7 +51,7 @@ def cut(
 ) -> Replay:
     """Read captures as a bundle's encoder needs them and cut them into windows."""
     spec = bundle.manifest.window
-    links = read_links(captures, spec, only)
+    links = read(captures, spec, only)
     return Replay(links, spec, hop_ms=round(hop_seconds * 1000), side_by_side=side_by_side)
 
 
@@ -61,21 +62,26 @@ def judge(
 
     The same bundle and captures give the same bytes.
     """
-    encoder = open_encoder(bundle)
-    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
-    strangeness = bundle.strangeness(false_alarms_a_link_week)
-    steady = Steady(anchors.labels, rule)
-    names = Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id)
+    sight = Sight.of(bundle, open_encoder(bundle), budget_a_week=false_alarms_a_link_week)
     encode_line = msgspec.json.Encoder().encode
     with click.open_file(str(out), "wb") as lines:
-        for batch in _batches(windows, BATCH):
-            embeddings = encoder.embed(np.stack([window.values for window in batch]))
-            opinions = bundle.head.name(embeddings) if bundle.head else ()
-            nearest = anchors.classify(embeddings)
-            strange = strangeness(embeddings, nearest.label) if strangeness else None
-            verdicts, _ = names.judge(batch, nearest, strange, opinions)
+        for verdicts, _ in judged(sight, windows, rule):
             lines.write(b"".join(encode_line(verdict) + b"\n" for verdict in verdicts))
     return len(windows)
+
+
+def judged(
+    sight: Sight, windows: Replay, rule: State, size: int = BATCH
+) -> Iterator[tuple[list[Verdict], dict[int, list[Turn]]]]:
+    """Give what the daemon would say of windows, *size* of them at a time.
+
+    Each time the verdicts, and by the place of the verdict that settled them the changes of
+    state. However many are judged at once, what is said of each is the same to the last bit.
+    """
+    names = sight.judge(sight.steady(rule))
+    for batch in _batches(windows, size):
+        seen = sight.see(np.stack([window.values for window in batch]))
+        yield names.judge(batch, seen.nearest, seen.strangeness, seen.opinions)
 
 
 def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form) -> int:

@@ -14,6 +14,8 @@ from detector.oncall.strangeness import Calibration, Known
 from .calibration import calibrated, transferred
 from .canaries import choose, expected_recall
 from .data import Data, Side, read
+from .descent import Descent, surer
+from .drift import reference, usual_score
 from .fitting import Fitted, Progress, fit
 from .labelled import LabelledWindows
 from .reference import choose_anchors, describe, find_anchors
@@ -33,6 +35,21 @@ def train(
 ) -> Bundle:
     """Train an encoder on captures.
 
+    Raises:
+        CaptureError: if the captures can't be learnt from.
+    """
+    return learn(read(paths, settings), settings, progress, trace)
+
+
+def learn(
+    data: Data,
+    settings: Settings,
+    progress: Progress,
+    trace: Path | None = None,
+    descent: Descent | None = None,
+) -> Bundle:
+    """Train an encoder on what was read, from scratch or from the weights of another.
+
     It learns twice: first without the validation runs, which tell how good the recipe is on
     runs it has not seen; then, if *refit*, from all runs, since with a few dozen runs each one
     counts. How the training whose encoder is kept went is written to *trace*.
@@ -40,24 +57,27 @@ def train(
     Raises:
         CaptureError: if the captures can't be learnt from.
     """
-    data = read(paths, settings)
     side = data.whole if settings.refit else data.rehearsal
+    start = descent.start if descent else None
+    taught = descent.shortened(settings) if descent else settings
     given = find_anchors(side.recorded, settings.anchors, kinds=settings.kinds)
     tracer = _tracer(side.recorded, settings) if trace else None
     early = None if settings.refit else tracer
-    fitted = fit(data.rehearsal.learning, settings, progress, data.validation, early)
+    fitted = fit(data.rehearsal.learning, taught, progress, data.validation, early, start)
     anchors = _rehearsed(fitted, data, settings)
     scores = _scores(fitted, anchors, data, settings)
-    calibration = _calibration(fitted, anchors, data, settings)
+    calibration = surer(start, _calibration(fitted, anchors, data, settings))
+    usual = usual_score(data, fitted.encoder, settings.seed) if calibration else None
     if settings.refit:
-        fitted = fit(side.learning, settings, progress, watch=tracer)
+        fitted = fit(side.learning, taught, progress, watch=tracer, start=start)
     if trace and tracer:
         tracer.trace().save(trace)
     chosen = choose_anchors(side.recorded, fitted.encoder, given, kinds=settings.kinds)
     known = None
     if calibration:
         known = transferred(calibration, side.learning, fitted.encoder, settings.seed)
-    return _bundle(fitted, side, chosen, data, scores, known, settings)
+    made = _bundle(fitted, side, chosen, data, scores, known, usual, settings)
+    return descent.noted(made) if descent else made
 
 
 def _tracer(windows: LabelledWindows, settings: Settings) -> Tracer:
@@ -72,6 +92,7 @@ def _bundle(
     data: Data,
     scores: dict[str, float],
     known: Known | None,
+    usual: float | None,
     settings: Settings,
 ) -> Bundle:
     """Put an encoder and its anchors into a bundle."""
@@ -82,6 +103,7 @@ def _bundle(
     points = encoder.embed(windows)
     compared = AnchorSet(points, [anchor.label for anchor in anchors])
     canaries = choose(recorded, encoder, compared, settings.seed)
+    drift = reference(recorded, encoder.inputs, usual)
     return Bundle(
         manifest=Manifest(
             format=FORMAT,
@@ -94,6 +116,7 @@ def _bundle(
             head=fitted.head.labels if fitted.head else (),
             canaries=canaries.canaries if canaries else (),
             known=known.calibration if known else None,
+            drift=drift.sample if drift else None,
             training=Training(
                 captures=data.captures,
                 runs=_runs(recorded),
@@ -108,6 +131,7 @@ def _bundle(
         head=fitted.head,
         canaries=canaries,
         known=known,
+        drift=drift,
         anchor_windows=windows,
         anchor_embeddings=points,
         golden_windows=golden,

@@ -77,6 +77,10 @@ class Canaries:
     def __len__(self) -> int:
         return len(self._living)
 
+    def relabel(self, labels: tuple[str, ...]) -> None:
+        """Go on with other labels; what was found so far of each fault stays."""
+        self._steady.relabel(labels)
+
     def plant(
         self, windows: Sequence[Window], links: Mapping[str, LinkState], now: float
     ) -> list[Window]:

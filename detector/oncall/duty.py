@@ -13,13 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.anchors import AnchorSet
 from detector.batch import Batch
-from detector.encoder import Encoder
-from detector.head import Head
+from detector.sight import Sight
 from detector.state import NORMAL, RESTING, UNKNOWN, Turn, sayings
 from detector.verdict import Judge, Verdict
-from detector.window import Window, WindowSpec, is_count
+from detector.window import Window, is_count
 
 from .canary import Canaries
 from .explainer import Explainer, Score, likeness
@@ -27,7 +25,6 @@ from .moment import Moment
 from .presence import Heard
 from .recall import Result
 from .roster import Roster
-from .strangeness import Strangeness
 
 
 @dataclass(slots=True)
@@ -35,30 +32,54 @@ class Judged:
     """What came of a batch."""
 
     verdicts: list[Verdict] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)  # that windows made, in their order
+    embeddings: NDArray[np.float32] | None = None  # (windows, embedding); None: no window
     canaries: list[Result] = field(default_factory=list)
     unexplained: int = 0  # changes to a fault for whose reason there was no time
     unknown: int = 0  # links that turned to unknown
     embed_seconds: float = 0.0
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Everything of a duty that comes of a bundle and of what was enrolled: made ready as one."""
+
+    sight: Sight
+    explainer: Explainer | None = None
+    canaries: Canaries | None = None
+
+
 class Duty:
     """Judges batches over time."""
 
-    spec: WindowSpec
-    encoder: Encoder
-    anchors: AnchorSet
-    judge: Judge
-    roster: Roster
-    head: Head | None = None  # gives a second opinion
-    strangeness: Strangeness | None = None  # tells what is like nothing known
-    explainer: Explainer | None = None
-    canaries: Canaries | None = None
-    _counts: NDArray[np.intp] = field(init=False)  # features that are counters
+    sight: Sight
+    explainer: Explainer | None
+    canaries: Canaries | None
 
-    def __post_init__(self) -> None:
-        counts = [place for place, name in enumerate(self.spec.features) if is_count(name)]
-        self._counts = np.array(counts or range(len(self.spec.features)), np.intp)
+    def __init__(self, roster: Roster, view: View) -> None:
+        self.roster = roster
+        self._look_through(view)
+
+    def exchange(self, view: View) -> None:
+        """Go on with another bundle or other anchors; what is known of links stays.
+
+        Where only anchors changed, faults that are planted now go on, and their recall.
+        """
+        is_same = view.sight.bundle.id == self.sight.bundle.id
+        canaries = self.canaries
+        self._look_through(view)
+        if is_same and canaries is not None:
+            self.canaries = canaries
+            canaries.relabel(view.sight.labels)
+
+    def _look_through(self, view: View) -> None:
+        self.sight, self.explainer, self.canaries = view.sight, view.explainer, view.canaries
+        self.spec = spec = view.sight.bundle.manifest.window
+        self.roster.steady.relabel(view.sight.labels)
+        self.roster.usual.use(spec.features)
+        self.judge: Judge = view.sight.judge(self.roster.steady)
+        counts = [place for place, name in enumerate(spec.features) if is_count(name)]
+        self._counts = np.array(counts or range(len(spec.features)), np.intp)
 
     def take(self, batch: Batch, moment: Moment) -> Judged:
         """Judge a batch; the changes of state that it makes are the roster's from then on."""
@@ -70,28 +91,20 @@ class Duty:
         )
         values = np.stack([window.values for window in (*batch.windows, *planted)])
         begun = time.perf_counter()
-        embeddings = self.encoder.embed(values)
+        embeddings = self.sight.encoder.embed(values)
         embed_seconds = time.perf_counter() - begun
-        nearest = self.anchors.classify(embeddings)
-        strange = self.strangeness(embeddings, nearest.label) if self.strangeness else None
-        count = len(batch.windows)
-        mine = nearest.part(slice(count)), None if strange is None else strange[:count]
-        opinions = self.head.name(embeddings[:count]) if self.head else ()
-        judged = Judged(embed_seconds=embed_seconds)
-        judged.verdicts, turns = self.judge.judge(batch.windows, *mine, opinions)
+        seen, count = self.sight.look(embeddings), len(batch.windows)
+        mine, rest = seen.part(slice(count)), seen.part(slice(count, None))
+        judged = Judged(embeddings=embeddings[:count], embed_seconds=embed_seconds)
+        judged.verdicts, turns = self.judge.judge(batch.windows, *mine)
+        judged.turns = [turn for some in turns.values() for turn in some]
         self._learn(batch.windows, judged.verdicts, values)
         # First, so that it is known who could be company for what is to be told.
         self.roster.hear(self._heard(batch, values[:count]), moment)
         self._turn(judged, turns, values, moment)
         if self.canaries is not None:
-            rest = slice(count, None)
             ends_ms = [window.end_ms for window in planted]
-            said = sayings(
-                nearest.part(rest),
-                ends_ms,
-                self.spec.span_ms,
-                None if strange is None else strange[rest],
-            )
+            said = sayings(rest.nearest, ends_ms, self.spec.span_ms, rest.strangeness)
             judged.canaries = self.canaries.judge(said, links)
         return judged
 
@@ -153,9 +166,9 @@ class Duty:
 
     def _score(self, state: str) -> Score:
         """Give what tells how much a window is a fault."""
-        if state == UNKNOWN and self.strangeness:
-            return self.strangeness.known.scores
-        return likeness(self.anchors, state)
+        if state == UNKNOWN and self.sight.strangeness:
+            return self.sight.strangeness.known.scores
+        return likeness(self.sight.anchors, state)
 
     def _heard(self, batch: Batch, values: NDArray[np.float32]) -> list[Heard]:
         """Say whose windows these were, and how much traffic they had."""

@@ -1,20 +1,23 @@
 """Opening: a bundle's model, and round it all that judges over time, as the settings say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from detector import __version__
-from detector.anchors import AnchorSet
 from detector.bundle import Bundle, load
+from detector.bundles import resolve
 from detector.config import ConfigError, Settings
 from detector.encoder import Encoder, open_encoder
+from detector.enrolment import Enrolment
+from detector.sight import Sight
 from detector.state import NORMAL, Steady
-from detector.verdict import Judge
+from detector.window import WindowSpec
 
 from .attention import Attention
 from .canary import Canaries
-from .duty import Duty
+from .duty import Duty, View
 from .explainer import Explainer
 from .gather import Gather
 from .groups import Groups
@@ -35,6 +38,11 @@ class Model:
     encoder: Encoder
 
     @property
+    def spec(self) -> WindowSpec:
+        """Which windows it reads."""
+        return self.bundle.manifest.window
+
+    @property
     def facts(self) -> dict[str, str]:
         """What is in use, for the log and the metrics."""
         engine = self.encoder.engine.name
@@ -48,44 +56,57 @@ def open_model(settings: Settings) -> Model:
         BundleError: if the bundle can't be used.
         ConfigError: if the engine is not installed.
     """
-    bundle = load(Path(settings.bundle))
-    engine = settings.engine
+    return open_bundle(resolve(Path(settings.bundle)), settings)
+
+
+def open_bundle(path: Path, settings: Settings) -> Model:
+    """Load a bundle from its folder and warm up its encoder; errors as `open_model`'s."""
+    bundle, engine = load(path), settings.engine
     try:
         return Model(bundle, open_encoder(bundle, engine.name, engine.threads))
     except ImportError as error:
         raise ConfigError(f"[engine] name = {engine.name!r} can't run here: {error}") from error
 
 
-def open_duty(settings: Settings, model: Model, states: States) -> Duty:
+def open_duty(
+    settings: Settings, model: Model, states: States, enrolments: Sequence[Enrolment] = ()
+) -> Duty:
     """Put together what judges over time."""
-    bundle, spec = model.bundle, model.bundle.manifest.window
-    anchors = AnchorSet(bundle.anchor_embeddings, bundle.labels)
-    steady = Steady(anchors.labels, settings.state)
-    unknown, canary = settings.unknown, settings.canary
-    budget = unknown.false_alarms_a_link_week
-    canaries = None
-    if bundle.canaries and canary.every_seconds:
-        canaries = Canaries(
-            bundle.canaries.differences(spec),
-            spec,
-            Steady(anchors.labels, settings.state),
-            every_seconds=canary.every_seconds,
-            most=canary.at_once,
-        )
-    return Duty(
-        spec=spec,
-        encoder=model.encoder,
-        anchors=anchors,
-        judge=Judge(bundle.manifest.anchors, anchors.labels, steady, bundle.id),
-        roster=_roster(settings, steady, states, len(spec.features)),
-        head=bundle.head,
-        strangeness=bundle.strangeness(budget) if unknown.enabled else None,
+    view = open_view(settings, model, enrolments)
+    roster = _roster(settings, view.sight.steady(settings.state), states, model.spec.features)
+    return Duty(roster, view)
+
+
+def open_view(settings: Settings, model: Model, enrolments: Sequence[Enrolment] = ()) -> View:
+    """Make ready all that comes of a bundle and of what was enrolled."""
+    unknown = settings.unknown
+    budget = unknown.false_alarms_a_link_week if unknown.enabled else None
+    sight = Sight.of(model.bundle, model.encoder, enrolments, budget)
+    return View(
+        sight=sight,
         explainer=_explainer(settings, model),
-        canaries=canaries,
+        canaries=open_canaries(settings, sight),
     )
 
 
-def _roster(settings: Settings, steady: Steady, states: States, features: int) -> Roster:
+def open_canaries(settings: Settings, sight: Sight) -> Canaries | None:
+    """Make what plants a bundle's recorded faults; None where settings or bundle say no."""
+    recorded, canary = sight.bundle.canaries, settings.canary
+    if not recorded or not canary.every_seconds:
+        return None
+    spec = sight.bundle.manifest.window
+    return Canaries(
+        recorded.differences(spec),
+        spec,
+        sight.steady(settings.state),
+        every_seconds=canary.every_seconds,
+        most=canary.at_once,
+    )
+
+
+def _roster(
+    settings: Settings, steady: Steady, states: States, features: tuple[str, ...]
+) -> Roster:
     events = settings.events
     groups = Groups(events.group)
     gather = Gather(groups, seconds=events.gather_seconds, links=events.gather_links)

@@ -44,6 +44,7 @@ class Roster:
     keeper: Keeper
     peers: Peers
     usual: Usual
+    fell_silent: list[tuple[str, int]] = field(default_factory=list)  # link, when; until taken
     noticed: Counter[str] = field(default_factory=Counter)  # by what, since the start
     _places: set[Place] = field(default_factory=set)  # that are ours
 
@@ -123,6 +124,7 @@ class Roster:
         # A fault that goes quiet stays that fault.
         if state.label in RESTING:
             self.steady.turn(state, SILENT, moment.ms, max(0, state.last_ms))
+            self.fell_silent.append((state.name, moment.ms))
             self.take(self.steady.take_turns(), moment, reason=self._why_silent(state))
 
     def _why_silent(self, state: LinkState) -> str:

@@ -111,8 +111,11 @@ class Known:
 
     def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Say how far each embedding is from what is known, in scales: (batch,)."""
-        distances = to_neighbours(embeddings, self.points, self.calibration.neighbours)
-        return distances / np.float32(self.calibration.scale)
+        return self.distances(embeddings) / np.float32(self.calibration.scale)
+
+    def distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Say how far each embedding is from what is known, as embeddings are: (batch,)."""
+        return to_neighbours(embeddings, self.points, self.calibration.neighbours)
 
 
 def to_neighbours(
@@ -145,5 +148,10 @@ class Strangeness:
         self, embeddings: NDArray[np.float32], place: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """Score embeddings whose nearest label is at *place* among the labels: (batch,)."""
-        strangeness: NDArray[np.float32] = self.known.scores(embeddings) / self.thresholds[place]
+        return self.of(self.known.distances(embeddings), place)
+
+    def of(self, distances: NDArray[np.float32], place: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Score windows by how far they are from what is known to them: (batch,)."""
+        thresholds = self.thresholds[place] * np.float32(self.known.calibration.scale)
+        strangeness: NDArray[np.float32] = distances / thresholds
         return strangeness

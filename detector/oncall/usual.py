@@ -17,11 +17,24 @@ EVERY_MS = 5000  # of a link's time, from one window that is learnt from to the 
 class Usual:
     """Mean rows of links, one row of a table for each."""
 
-    def __init__(self, features: int) -> None:
-        self._rows = np.full((16, features), np.nan, np.float32)  # (room, features), roots
+    def __init__(self, features: tuple[str, ...]) -> None:
+        self._features = features
+        # (room, features), roots
+        self._rows = np.full((16, len(features)), np.nan, np.float32)
         self._places: dict[str, int] = {}
         self._free: list[int] = list(range(len(self._rows)))
         self._learnt_ms: dict[str, int] = {}  # end of the last window that was learnt from
+
+    def use(self, features: tuple[str, ...]) -> None:
+        """Go on with windows of other features: what is known of those that stay is kept."""
+        if features == self._features:
+            return
+        before = {name: place for place, name in enumerate(self._features)}
+        rows = np.full((len(self._rows), len(features)), np.nan, np.float32)
+        for place, name in enumerate(features):
+            if name in before:
+                rows[:, place] = self._rows[:, before[name]]
+        self._features, self._rows = features, rows
 
     def is_due(self, link: str, end_ms: int) -> bool:
         """Whether it is time to learn from a window of a link again."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.anchors import AnchorSet
+from detector.anchors import CLAIM, AnchorSet
 
 
 def plain_distances(points, labels, embedding):
@@ -126,3 +126,41 @@ def test_each_anchor_needs_its_label(labels):
     """Labels that slipped by one would name every fault by its neighbour."""
     with pytest.raises(ValueError, match="2 anchors but"):
         AnchorSet(np.eye(2, dtype=np.float32), labels)
+
+
+@given(
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
+    st.lists(st.sampled_from("abxy"), min_size=1, max_size=6),
+    st.integers(1, 6),
+    st.integers(0, 2**32 - 1),
+)
+def test_an_enrolled_anchor_claims_only_what_is_nearer_to_it_than_to_all_that_is_known(
+    trained, enrolled, batch, seed
+):
+    """One example must not take all that lies beyond another label's one reference."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((len(trained) + len(enrolled), 3), np.float32)
+    embeddings, known = rng.random((batch, 3), np.float32), rng.random(batch, np.float32)
+    anchors = AnchorSet(points, [*trained, *enrolled], enrolled=len(enrolled))
+    plain = AnchorSet(points[: len(trained)], trained)
+
+    found, without = anchors.classify(embeddings, known), plain.classify(embeddings)
+
+    for row, embedding in enumerate(embeddings):
+        away = np.linalg.norm(points - embedding, axis=1)
+        claims = {k for k, d in enumerate(away) if k >= len(trained) and d < CLAIM * known[row]}
+        allowed = [*range(len(trained)), *claims]
+        assert away[found.anchor[row]] == pytest.approx(away[allowed].min(), abs=1e-3)
+        name = anchors.labels[found.label[row]]
+        if not claims:
+            assert name == plain.labels[without.label[row]]
+            if len(set(trained)) > 1:
+                assert found.margin[row] == pytest.approx(without.margin[row], abs=1e-3)
+        assert np.isfinite(found.distances[row]).all()
+        assert np.isfinite(found.shares[row]).all()
+
+
+def test_an_anchor_set_needs_one_that_training_made():
+    """Enrolled ones alone know nothing of normal traffic."""
+    with pytest.raises(ValueError, match="2 of 2 anchors can't be enrolled"):
+        AnchorSet(np.eye(2, dtype=np.float32), "ab", enrolled=2)

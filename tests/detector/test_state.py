@@ -382,3 +382,38 @@ def test_every_setting_of_the_rule_has_a_test_here():
     }
 
     assert named == {field.name for field in msgspec.structs.fields(State)}
+
+
+@given(WINDOWS, WINDOWS)
+def test_links_go_on_as_they_were_when_a_label_is_added_that_nothing_says(before, after):
+    """Enrolling a fault must not make anybody forget what the others have said so far."""
+    once, again = steady(), steady()
+    push_all(once, before)
+    push_all(again, before)
+
+    again.relabel(("blocked", "limited", "bent", "normal"))
+    for second, (place, nearness, strange) in enumerate(after):
+        said = say(place, nearness, strange, second=len(before) + second)
+        once.push("trunk-1", said)
+        shares = [*said.shares[:2], 1.5, said.shares[2]]
+        other = said._replace(place=place + (place == WELL), shares=shares)
+        again.push("trunk-1", other)
+
+    assert again.links["trunk-1"].label == once.links["trunk-1"].label if before or after else True
+    assert [turn.state for turn in again.turns] == [turn.state for turn in once.turns]
+
+
+def test_a_link_whose_label_is_taken_away_keeps_its_state_until_another_is_clear():
+    """A fault that nobody has a name for any more has not ended by that."""
+    states = settled()
+    push_all(states, [(LIMITED, 0.1, 0.0)] * 10, first=60)
+    assert states.links["trunk-1"].label == "limited"
+
+    states.relabel(("blocked", "normal"))
+    assert states.links["trunk-1"].label == "limited"
+    for second in range(80, 90):
+        shares = [0.9, 0.1]
+        states.push("trunk-1", Said(START_MS + second * 1000, SPAN_MS, 1, shares, 0.0, 0.8))
+
+    assert states.links["trunk-1"].label == NORMAL
+    assert states.turns[-1].previous == "limited"

@@ -57,8 +57,9 @@ def test_a_verdict_has_all_fields_of_the_contract(tmp_path):
 
     for verdict in verdicts:
         reason = set() if verdict["label"] == "normal" else {"reason"}
+        since = {"since_ms"} if verdict["state"] else set()
         # The tiny bundle has a head, and knows what is known.
-        assert set(verdict) == FIELDS | {"opinion", "strangeness"} | reason
+        assert set(verdict) == FIELDS | {"opinion", "strangeness"} | reason | since
         assert verdict["opinion"] in tiny_bundle().manifest.head
         assert verdict["bundle"] == tiny_bundle().id != ""
         assert verdict["source"] == "replay"

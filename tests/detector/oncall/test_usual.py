@@ -13,7 +13,7 @@ def rows(*values, steps=3):
 
 def test_the_first_window_of_a_link_is_what_is_usual():
     """After a start a reason has to be told against something."""
-    usual = Usual(2)
+    usual = Usual(("a", "b"))
 
     usual.learn(["a"], [0], rows(16.0))
 
@@ -22,7 +22,7 @@ def test_the_first_window_of_a_link_is_what_is_usual():
 
 def test_it_follows_what_lasts_and_forgives_what_passes():
     """A new level of traffic becomes usual within a minute or two, a burst does not."""
-    usual = Usual(1)
+    usual = Usual(("a",))
     usual.learn(["a"], [0], rows(100.0)[:, :, :1])
     usual.learn(["a"], [1], rows(10_000.0)[:, :, :1])
     burst = usual.of(["a"])[0, 0]
@@ -35,7 +35,7 @@ def test_it_follows_what_lasts_and_forgives_what_passes():
 
 def test_what_was_not_observed_leaves_what_is_usual_as_it_was():
     """A gap is not a zero."""
-    usual = Usual(2)
+    usual = Usual(("a", "b"))
     usual.learn(["a"], [0], rows(16.0))
     gap = rows(4.0)
     gap[:, :, 1] = np.nan
@@ -49,7 +49,7 @@ def test_what_was_not_observed_leaves_what_is_usual_as_it_was():
 
 def test_many_links_each_have_their_own():
     """One link's usual must never be told of another."""
-    usual = Usual(2)
+    usual = Usual(("a", "b"))
     names = [f"link-{number}" for number in range(100)]
 
     usual.learn(names, [0] * 100, rows(*range(1, 101)))
@@ -65,7 +65,7 @@ def test_many_links_each_have_their_own():
 
 def test_a_link_is_learnt_from_only_so_often():
     """A thousand windows a second must not cost as much again as judging them."""
-    usual = Usual(2)
+    usual = Usual(("a", "b"))
     usual.learn(["a"], [0], rows(1.0))
 
     due = [usual.is_due("a", end_ms) for end_ms in (1000, EVERY_MS - 1, EVERY_MS)]

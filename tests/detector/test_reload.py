@@ -1,0 +1,431 @@
+"""Reloading: what is made ready beside the loop, what is refused, what the loop makes of it."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from detector.bundle import save
+from detector.bundles import BundleStore
+from detector.config import Reload, Settings
+from detector.enrolment import Act, Enrolment, enrol
+from detector.enrolments import EnrolmentsUnavailableError
+from detector.learning import Learning
+from detector.message import encode
+from detector.oncall.opening import open_model
+from detector.reload import Reloads, unfit
+from detector.shadow.report import decode as decode_report
+from detector.source import Message
+from detector.window import WindowSpec
+from tests.daemon import wait_for
+from tests.fakes import (
+    NOON_MS,
+    ListSink,
+    ListSource,
+    draft_bundle,
+    make_rows,
+    make_service,
+    make_spec,
+    make_window,
+)
+
+WHO = {"who": "tests", "why": "a test", "now_ms": 1}
+WHEN = 2_000_000_000.0  # Unix time of the clock, seconds
+
+
+class Anchors:
+    """Keeps enrolments as a broker does that can be away."""
+
+    def __init__(self, *found: Enrolment) -> None:
+        self.found = list(found)
+        self.is_away = False
+        self.unreadable = 0
+        self.closed = 0
+        self._given: list[Enrolment] | None = None
+
+    def poll(self) -> Sequence[Enrolment] | None:
+        """Give all if anything changed."""
+        if self.is_away:
+            raise EnrolmentsUnavailableError("the broker is away")
+        if self.found == self._given:
+            return None
+        self._given = list(self.found)
+        return self._given
+
+    def write(self, enrolment: Enrolment) -> None:
+        """Keep one."""
+        self.found.append(enrolment)
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self.closed += 1
+
+
+def chatter(label: str = "chatter", **changes: object) -> Enrolment:
+    """Enrol a window of a fault that no bundle here has learnt."""
+    values = make_rows("normal", 4)
+    values[:, 2], values[:, 3] = 300, 400
+    made = enrol(
+        label=label,
+        link="trunk-9",
+        start_ms=NOON_MS,
+        spec=make_spec(),
+        values=values[None],
+        act=Act(at_ms=1, who="tests", what="enrolled"),
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BundleStore:
+    """Give a store of two bundles, the first of them current."""
+    store = BundleStore(tmp_path / "bundles")
+    store.create()
+    ids = [store.add(draft_bundle(seed=seed), **WHO) for seed in (0, 1)]
+    store.switch(ids[0], action="promoted", **WHO)
+    return store
+
+
+def begun(path: Path, *found: Enrolment, asked: threading.Event | None = None) -> Reloads:
+    """Make reloads of a bundle or a store; the test looks by itself."""
+    settings = Settings(bundle=str(path))
+    model = open_model(settings)
+    return Reloads(settings, model, Anchors(*found), asked, clock=lambda: WHEN)
+
+
+def values(reloads: Reloads, name: str) -> dict[tuple[str, ...], float]:
+    """Give the numbers of one figure."""
+    return dict(next(one.values for one in reloads.figures() if one.name == name))
+
+
+def test_a_bundle_that_becomes_current_is_made_ready_once(store):
+    """The loop takes it between two batches, and goes on."""
+    first, second = store.ids
+    reloads = begun(store.path)
+    reloads.look()
+    reloads.take()
+
+    store.switch(second, action="promoted", **WHO)
+    reloads.look()
+    ready = reloads.take()
+    reloads.look()
+
+    assert ready is not None
+    assert ready[0].bundle.id == second != first
+    assert reloads.take() is None
+    assert values(reloads, "bundle_loads") == {("loaded",): 1, ("refused",): 0}
+
+
+def test_a_bundle_that_cannot_be_used_is_refused_and_said_until_a_good_one_comes(store):
+    """It is what the alert rule goes by."""
+    first, second = store.ids
+    reloads = begun(store.path)
+    reloads.look()
+    reloads.take()
+    (store.folder(second) / "weights.safetensors").write_bytes(b"no weights")
+
+    store.switch(second, action="promoted", **WHO)
+    reloads.look()
+    reloads.look()
+    assert reloads.take() is None
+    assert values(reloads, "bundle_refused") == {(): 1}
+    assert values(reloads, "bundle_loads")["refused",] == 1
+    store.switch(first, action="rolled-back", **WHO)
+    reloads.look()
+
+    assert reloads.take() is None
+    assert values(reloads, "bundle_refused") == {(): 0}
+
+
+def test_a_bundle_for_other_windows_waits_for_a_restart(store):
+    """What exporters send is what the one in use reads: all windows would be rejected."""
+    other = store.add(draft_bundle(spec=make_spec(steps=5)), **WHO)
+    reloads = begun(store.path)
+    reloads.look()
+    reloads.take()
+
+    store.switch(other, action="promoted", **WHO)
+    reloads.look()
+
+    assert reloads.take() is None
+    assert values(reloads, "bundle_refused") == {(): 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"steps": 5}, "steps"),
+        ({"step_ms": 500}, "500 ms"),
+        ({"features": ("requests",), "optional": ()}, ""),
+        ({"features": ("requests", "bytes"), "optional": ("bytes",)}, ""),
+        ({"features": ("requests", "bytes"), "optional": ()}, "'bytes'"),
+    ],
+)
+def test_windows_that_come_for_one_bundle_can_be_read_by_another_or_not(changes, why):
+    """Steps can't be made up, and a counter that nobody sends neither."""
+    found = unfit(make_spec(**changes), make_spec())
+
+    assert (why in found) if why else found == ""
+
+
+def test_a_plain_bundle_is_loaded_anew_when_somebody_asks(tmp_path):
+    """A folder without a store is replaced by hand, and SIGHUP says when it is whole."""
+    asked = threading.Event()
+    path = tmp_path / "plain"
+    save(draft_bundle(seed=0), path)
+    reloads = begun(path, asked=asked)
+    reloads.look()
+    reloads.take()
+    second = save(draft_bundle(seed=1), path, replace=True)
+
+    reloads.look()
+    assert reloads.take() is None
+    asked.set()
+    reloads.look()
+
+    ready = reloads.take()
+    assert ready is not None
+    assert ready[0].bundle.id == second
+
+
+def test_anchors_come_go_and_expire(bundle_path):
+    """An operator enrols a fault for as long as it is of use."""
+    until = chatter("until", expires_ms=round(WHEN * 1000) + 1)
+    over = chatter("over", expires_ms=round(WHEN * 1000))
+    off = chatter("off", status="disabled")
+    reloads = begun(bundle_path, until, over, off)
+
+    reloads.look()
+    _, view = reloads.take()
+    assert [one.label for one in view.sight.enrolled] == ["until"]
+    assert values(reloads, "enrolments") == {
+        ("used",): 1,
+        ("waiting",): 0,
+        ("expired",): 1,
+        ("disabled",): 1,
+        ("unusable",): 0,
+        ("removed",): 0,
+    }
+    assert values(reloads, "anchors")["until", "enrolled"] == 1
+
+
+def test_an_anchor_that_expires_while_the_daemon_runs_is_used_no_more(bundle_path):
+    """Nobody has to come back for it."""
+    now = [WHEN]
+    settings = Settings(bundle=str(bundle_path))
+    anchors = Anchors(chatter(expires_ms=round(WHEN * 1000) + 60_000))
+    reloads = Reloads(settings, open_model(settings), anchors, clock=lambda: now[0])
+    reloads.look()
+    reloads.take()
+
+    now[0] += 60
+    reloads.look()
+
+    ready = reloads.take()
+    assert ready is not None
+    assert ready[1].sight.enrolled == ()
+
+
+def test_anchors_are_embedded_anew_by_each_bundle(store):
+    """Raw windows are what is kept: points of one encoder mean nothing to the next."""
+    reloads = begun(store.path, chatter())
+    reloads.look()
+    _, before = reloads.take()
+    store.switch(store.ids[1], action="promoted", **WHO)
+    reloads.look()
+    _, after = reloads.take()
+
+    for view in (before, after):
+        seen = view.sight.see(chatter().values)
+        assert view.sight.labels[seen.nearest.label[0]] == "chatter"
+        assert seen.nearest.distances.min() == pytest.approx(0, abs=1e-3)
+
+
+def test_the_loop_goes_on_with_what_it_has_while_the_anchors_are_away(bundle_path):
+    """A broker that is away takes no name from anybody."""
+    settings = Settings(bundle=str(bundle_path))
+    anchors = Anchors(chatter())
+    reloads = Reloads(settings, open_model(settings), anchors, clock=lambda: WHEN)
+    reloads.look()
+    reloads.take()
+
+    anchors.is_away = True
+    reloads.look()
+
+    assert reloads.take() is None
+    assert values(reloads, "enrolments_away") == {(): 1}
+    anchors.is_away = False
+    reloads.look()
+    assert reloads.take() is None
+    assert values(reloads, "enrolments_away") == {(): 0}
+
+
+def test_nothing_is_judged_before_it_is_known_what_was_enrolled(bundle_path):
+    """After a restart a fault that has a name must not be called something else."""
+    settings = Settings(bundle=str(bundle_path))
+    anchors, tries = Anchors(chatter()), []
+    anchors.is_away = True
+    reloads = Reloads(settings, open_model(settings), anchors, clock=lambda: WHEN)
+
+    def beat() -> None:
+        tries.append(anchors.is_away)
+        anchors.is_away = len(tries) < 2
+
+    reloads.begin(lambda: False, beat)
+    reloads.close()
+
+    assert tries == [True, True]
+    assert reloads.take() is not None
+    assert anchors.closed == 1
+
+
+def test_a_stop_while_the_anchors_are_away_is_heeded(bundle_path):
+    """SIGTERM must not wait for a broker."""
+    settings = Settings(bundle=str(bundle_path))
+    anchors = Anchors()
+    anchors.is_away = True
+    reloads = Reloads(settings, open_model(settings), anchors)
+    asked: list[bool] = []
+
+    reloads.begin(lambda: bool(asked or asked.append(True)), lambda: None)
+    reloads.close()
+
+    assert reloads.take() is None
+
+
+def windows(spec: WindowSpec, values, first: int, count: int) -> list[bytes]:
+    """Make records of one link, a window a second."""
+    made = [
+        make_window(start_ms=NOON_MS + second * 1000, values=values)
+        for second in range(first, first + count)
+    ]
+    return [encode([window], spec) for window in made]
+
+
+def test_the_service_exchanges_bundle_and_anchors_between_two_batches(store):
+    """Every window has one verdict, which names the bundle that made it."""
+    first, second = store.ids
+    reloads = begun(store.path, chatter())
+    model, sink = reloads.model, ListSink()
+    spec, odd = model.spec, chatter().values[0]
+    source = ListSource()
+    source.records = [
+        Message("windows", 0, offset, record)
+        for offset, record in enumerate(windows(spec, odd, 0, 20))
+    ]
+    service = make_service(model.bundle, model.encoder, source, sink, windows=5, reloads=reloads)
+
+    service.step(0)
+    reloads.look()
+    service.step(0)
+    store.switch(second, action="promoted", **WHO)
+    reloads.look()
+    service.step(0)
+    service.step(0)
+
+    assert [one.bundle for one in sink.verdicts] == [first] * 10 + [second] * 10
+    assert "chatter" not in {one.label for one in sink.verdicts[:5]}
+    assert {one.label for one in sink.verdicts[5:]} == {"chatter"}
+    assert len({one.start_ms for one in sink.verdicts}) == 20
+    assert service.standing.facts["bundle"] == second
+    text = service.metrics.text().decode()
+    assert 'anchorwatch_windows_total{label="chatter"} 15.0' in text
+    assert f'bundle="{second}"' in text
+    assert f'bundle="{first}"' not in text
+
+
+def test_a_fault_lasts_over_a_reload(store):
+    """Nobody is called again because a bundle was exchanged."""
+    reloads = begun(store.path)
+    model, sink = reloads.model, ListSink()
+    source = ListSource()
+    blocked = make_rows("blocked", 4)
+    source.records = [
+        Message("windows", 0, offset, record)
+        for offset, record in enumerate(windows(model.spec, blocked, 0, 40))
+    ]
+    service = make_service(model.bundle, model.encoder, source, sink, windows=20, reloads=reloads)
+    service.step(0)
+    store.switch(store.ids[1], action="promoted", **WHO)
+    reloads.look()
+    service.step(0)
+
+    assert [event.state for event in sink.events] == ["blocked"]
+    assert {one.state for one in sink.verdicts[-20:]} == {"blocked"}
+    assert len({one.since_ms for one in sink.verdicts[-20:]}) == 1
+
+
+@pytest.mark.parametrize(("look_seconds", "is_taken"), [(0.01, True), (3600.0, False)])
+def test_the_store_is_looked_at_as_often_as_the_settings_say(store, look_seconds, is_taken):
+    """A store on a slow network share need not be asked twice a second."""
+    settings = Settings(bundle=str(store.path), reload=Reload(look_seconds=look_seconds))
+    asked = threading.Event()
+    reloads = Reloads(settings, open_model(settings), Anchors(), asked)
+    reloads.begin(lambda: False, lambda: None)
+
+    store.switch(store.ids[1], action="promoted", **WHO)
+    taken = _taken(reloads, seconds=30 if is_taken else 0.5)
+
+    assert bool(taken) == is_taken
+    asked.set()  # somebody who asks need not wait
+    assert taken or _taken(reloads, seconds=30)
+    reloads.close()
+
+
+def _taken(reloads: Reloads, seconds: float) -> object:
+    deadline = time.monotonic() + seconds
+    while not (taken := reloads.take()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return taken
+
+
+def test_a_candidate_in_the_shadow_is_tried_on_what_is_judged_and_reported_of(store):
+    """What it is worth is known before it judges anybody."""
+    first, second = store.ids
+    reloads = begun(store.path)
+    model, source = reloads.model, ListSource()
+    rows = make_rows("normal", 4)
+    source.records = [
+        Message("windows", 0, offset, record)
+        for offset, record in enumerate(windows(model.spec, rows, 0, 40))
+    ]
+    learning = Learning(candidate=reloads.candidate)
+    service = make_service(
+        *(model.bundle, model.encoder, source, ListSink()),
+        windows=20,
+        reloads=reloads,
+        learning=learning,
+    )
+    store.set_shadow(second, **WHO)
+    reloads.look()
+
+    service.step(0)
+    service.step(0)
+    wait_for("judged", lambda: reloads.candidate.status.windows == 40)
+    status = learning.statuses["shadow"]
+    store.set_shadow(None, **WHO)
+    reloads.look()
+
+    assert (status.candidate, status.live) == (second, first)
+    report = decode_report(store.reports(second)[0])
+    assert (report.windows, report.live) == (40, first)
+    assert reloads.candidate.status.candidate == ""
+    assert values(reloads, "shadow_running") == {(): 0}
+
+
+def test_a_candidate_that_cannot_be_loaded_is_said_and_changes_nothing(store):
+    """It was to be tried, and nobody would otherwise know that it is not."""
+    second = store.ids[1]
+    (store.folder(second) / "weights.safetensors").write_bytes(b"no weights")
+    reloads = begun(store.path)
+
+    store.set_shadow(second, **WHO)
+    reloads.look()
+
+    assert "weights.safetensors" in reloads.candidate.status.failure
+    assert values(reloads, "shadow_failed") == {(): 1}
+    assert reloads.take() is None

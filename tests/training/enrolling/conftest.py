@@ -1,0 +1,33 @@
+"""Fixtures of the tests of enrolling."""
+
+import pytest
+
+from detector.enrolment import Act, Enrolment, enrol
+from detector.sight import Sight
+from tests.fakes import NOON_MS
+
+from .made import rows_of
+
+
+@pytest.fixture
+def spec(bundle):
+    """Give what the small bundle reads."""
+    return bundle.manifest.window
+
+
+@pytest.fixture
+def sight(bundle, encoder):
+    """Give what is in use: the small bundle, and nothing enrolled."""
+    return Sight.of(bundle, encoder)
+
+
+@pytest.fixture
+def show(spec):
+    """Make enrolments of a window of some traffic."""
+
+    def give(what="chatter", label="chatter", load=100.0, **changes) -> Enrolment:
+        act = Act(at_ms=NOON_MS, who="ann", what="enrolled", why="seen it")
+        usual = {"label": label, "link": "trunk-9", "start_ms": NOON_MS, "spec": spec, "act": act}
+        return enrol(**usual | {"values": rows_of(what, spec.steps, load)[None]} | changes)
+
+    return give

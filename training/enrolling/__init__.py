@@ -1,0 +1,1 @@
+"""Enrolling: an incident becomes an anchor of daemons that are running already."""

@@ -1,0 +1,158 @@
+"""Enrolling: from what somebody points at to an enrolment, its preview, and its publication."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from detector.encoder import open_encoder
+from detector.enrolment import Act, Enrolment, enrol
+from detector.enrolments import Enrolments
+from detector.sight import Sight
+from detector.window import WindowSpec
+from training.places import Places
+
+from .errors import EnrollingError
+from .incident import Incident, choose, cut
+from .places import load_bundle
+from .preview import REACHES, Preview, chosen, previews
+from .traffic import Piece, Tell, Unnamed, captured, narrow, of_link, stored
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody asked to be enrolled."""
+
+    label: str
+    link: str
+    from_ms: int | None
+    to_ms: int | None
+    captures: tuple[Path, ...]
+    windows: int
+    reach: float | None  # None: as large as it may be
+    kind: str
+    why: str
+    who: str
+    expires: int | None
+    days: float
+    most: int
+    now_ms: int
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All traffic that there is to go by."""
+
+    spec: WindowSpec  # with all features that were captured of the incident's link
+    incident: Sequence[Piece]  # where the incident is, as that spec says
+    traffic: Sequence[Piece]  # that the preview is of, as the bundle needs it
+    unnamed: Sequence[Unnamed]
+
+
+def prepare(
+    asked: Asked,
+    places: Places,
+    known: dict[str, Enrolment],
+    progress: Callable[[int, int], None],
+    tell: Tell,
+) -> tuple[Enrolment, Preview, list[Preview]]:
+    """Make the enrolment, with the reach that suits it, its preview, and those of all reaches.
+
+    Raises:
+        EnrollingError: if there is no such incident, or it is enrolled already.
+        EnrolmentError: if the label, the link or the windows can't be used.
+        CaptureError: if captures can't be read.
+        BundleError: if the bundle can't be used.
+    """
+    bundle = load_bundle(places.bundle_store)
+    encoder = open_encoder(bundle)
+    used = [one for one in known.values() if one.is_used(asked.now_ms)]
+    before = Sight.of(bundle, encoder, used, places.budget_a_week)
+    found = gather(asked, places, bundle.manifest.window, tell)
+    pointed = cut(found.incident, found.spec, asked.link, *_range(asked))
+    incident = choose(pointed, before, found.spec, asked.windows)
+    made = enrolled(asked, incident, found.spec)
+    check_new(made, known)
+    reaches = REACHES if asked.reach is None else (asked.reach,)
+    after = {}
+    for reach in reaches:
+        reaching = msgspec.structs.replace(made, reach=reach)
+        after[reach] = Sight.of(bundle, encoder, [*used, reaching], places.budget_a_week)
+    for sight in after.values():
+        if made.id in sight.unusable:
+            raise EnrollingError(sight.unusable[made.id])
+    seen = previews(
+        before,
+        after,
+        incident,
+        made.label,
+        found.traffic,
+        unnamed=found.unnamed,
+        rule=places.state,
+        budget_a_week=places.budget_a_week,
+        progress=progress,
+        most=asked.most,
+    )
+    best = chosen(seen)
+    return msgspec.structs.replace(made, reach=best.reach), best, seen
+
+
+def publish(made: Enrolment, known: dict[str, Enrolment], kept: Enrolments) -> None:
+    """Write it where daemons look; what was removed once keeps its history."""
+    if (old := known.get(made.id)) is not None:
+        made = msgspec.structs.replace(made, history=(*old.history, *made.history))
+    kept.write(made)
+
+
+def gather(asked: Asked, places: Places, spec: WindowSpec, tell: Tell) -> Gathered:
+    """Read the captures, the last days of the store, and of it whatever the incident's link has.
+
+    Raises:
+        CaptureError: if something can't be read.
+    """
+    traffic: list[Piece] = []
+    unnamed: list[Unnamed] = []
+    if places.store:
+        since_ms = asked.now_ms - round(asked.days * DAY_MS)
+        traffic, unnamed = stored(places.store, spec, since_ms, tell)
+    if not asked.captures:
+        whole, mine = of_link(places.store, spec, asked.link, _range(asked)[0], tell)
+        return Gathered(whole, mine, traffic, unnamed)
+    whole, mine = captured(asked.captures, spec)
+    return Gathered(whole, mine, [*traffic, *narrow(mine, whole, spec)], unnamed)
+
+
+def enrolled(asked: Asked, incident: Incident, spec: WindowSpec) -> Enrolment:
+    """Make the enrolment of the chosen windows, with all that was captured of them."""
+    return enrol(
+        label=asked.label,
+        link=asked.link,
+        start_ms=incident.starts_ms[0],
+        spec=spec,
+        values=incident.values,
+        act=Act(at_ms=asked.now_ms, who=asked.who, what="enrolled", why=asked.why),
+        kind=asked.kind,
+        expires_ms=asked.expires,
+    )
+
+
+def check_new(made: Enrolment, known: dict[str, Enrolment]) -> None:
+    """Refuse what is enrolled already.
+
+    Raises:
+        EnrollingError: if it is.
+    """
+    old = known.get(made.id)
+    if old is not None and old.status != "removed":
+        doing = (
+            "" if old.status == "active" else f"; `anchorwatch anchors enable {old.id}` uses it"
+        )
+        raise EnrollingError(f"these windows are enrolled already: {old.id} {old.name}{doing}")
+
+
+def _range(asked: Asked) -> tuple[int, int]:
+    from_ms = 0 if asked.from_ms is None else asked.from_ms
+    return from_ms, 2**53 if asked.to_ms is None else asked.to_ms

@@ -1,0 +1,101 @@
+"""Watching: what one piece of traffic looks like with and without a new anchor."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.config import State
+from detector.sight import Seen, Sight
+from detector.state import sayings
+
+from .traffic import Piece
+
+SETTLED_MS = 5000  # a row whose label is not as old as this tells of no false alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A link's state would have become the label, where it was something else."""
+
+    link: str
+    at_ms: int
+    until_ms: int  # when it would have ended, or the captured rows do
+    instead_of: str | None  # the state without the anchor; None: not known yet
+    truth: str | None  # as it was named or captured; None: nobody knows
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One piece of traffic, as it was judged with and without the anchor."""
+
+    piece: Piece
+    ends_ms: NDArray[np.int64]  # of its windows
+    before: tuple[Seen, list[str | None]]  # and the link's state after each window
+    after: tuple[Seen, list[str | None]]
+
+    @property
+    def truth(self) -> NDArray[np.object_]:
+        """What is true of each window's last seconds; None where they differ or nobody knows."""
+        rows = self.piece.rows
+        last = (self.ends_ms - rows.start_ms) // rows.step_ms - 1
+        earlier = np.maximum(last - SETTLED_MS // rows.step_ms, 0)
+        labels = rows.labels[last].copy()
+        labels[_beginnings(rows.labels)[last] > earlier] = None
+        return labels
+
+
+def watch(
+    piece: Piece, before: Sight, after: Sequence[Sight], rule: State | None
+) -> list[Watched]:
+    """Judge a piece of traffic without and with the anchor; nothing if it has no whole window."""
+    spec = before.bundle.manifest.window
+    rows = np.flatnonzero(piece.rows.usable(spec))
+    if not len(rows):
+        return []
+    points = before.encoder.embed(piece.rows.windows(spec.steps)[rows])
+    ends_ms = piece.rows.start_ms + spec.span_ms + rows * piece.rows.step_ms
+    was, *now = (_judged(one, points, ends_ms, spec.span_ms, rule) for one in (before, *after))
+    return [Watched(piece, ends_ms, was, one) for one in now]
+
+
+def firings(watched: Watched, label: str) -> Iterator[Firing]:
+    """Give when the link's state would have become the label, and was not."""
+    (_, was), (_, now) = watched.before, watched.after
+    truth, ends_ms = watched.truth, watched.ends_ms.tolist()
+    begun: int | None = None
+    for place, state in enumerate(now):
+        if state == label and begun is None and was[place] != label:
+            begun = place
+        elif state != label and begun is not None:
+            yield _firing(watched, begun, ends_ms[place], truth)
+            begun = None
+    if begun is not None:
+        yield _firing(watched, begun, ends_ms[-1], truth)
+
+
+def _firing(watched: Watched, place: int, until_ms: int, truth: NDArray[np.object_]) -> Firing:
+    at_ms = int(watched.ends_ms[place])
+    known = None if truth[place] is None else str(truth[place])
+    return Firing(watched.piece.link, at_ms, until_ms, watched.before[1][place], known)
+
+
+def _judged(
+    sight: Sight,
+    points: NDArray[np.float32],
+    ends_ms: NDArray[np.int64],
+    span_ms: int,
+    rule: State | None,
+) -> tuple[Seen, list[str | None]]:
+    seen, steady = sight.look(points), sight.steady(rule)
+    words = sayings(seen.nearest, ends_ms, span_ms, seen.strangeness)
+    return seen, [steady.push("", one).label for one in words]
+
+
+def _beginnings(labels: NDArray[Any]) -> NDArray[np.intp]:
+    """Say for each row at which one its label began."""
+    changed = np.append(True, labels[1:] != labels[:-1])
+    began: NDArray[np.intp] = np.maximum.accumulate(np.where(changed, np.arange(len(labels)), 0))
+    return began

@@ -1,0 +1,66 @@
+"""What the commands on a bundle store have in common: arguments, errors, and how they print."""
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from training.places import EX_CONFIG
+
+if TYPE_CHECKING:
+    from .deeds import By
+
+
+def _user() -> str:
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # no such user on this machine, as in some containers
+        return "unknown"
+
+
+STORE = click.argument("path", metavar="BUNDLES", type=click.Path(path_type=Path))
+PATHS = click.Path(exists=True, path_type=Path)
+WHO = click.option("--who", default=_user, show_default="USER@HOST", help="Who does it")
+WHY = click.option("--why", default="", help="What the history is to say of it")
+JSON = click.option("--json", "as_data", is_flag=True, help="Print JSON")
+
+
+def asked_by(who: str, why: str) -> "By":
+    """Put together who asks, with the clock of this machine."""
+    from .deeds import By
+
+    return By(who=who, why=why, now_ms=lambda: time.time_ns() // 1_000_000)
+
+
+def show(found: Any, as_text: Callable[[Any], str], as_data: bool) -> None:
+    """Print something as text or as JSON."""
+    import msgspec
+
+    data = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_data else ""
+    click.echo(data or as_text(found))
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Say in one line what went wrong."""
+    from detector.bundle import BundleError
+
+    from .deeds import PromotionError
+
+    try:
+        yield
+    except PromotionError as error:
+        fail(error)
+    except BundleError as error:
+        fail(error, EX_CONFIG)
+
+
+def fail(error: Exception | str, code: int = 1) -> NoReturn:
+    """End with one line."""
+    click.echo(f"anchorwatch: {error}", err=True)
+    raise SystemExit(code)

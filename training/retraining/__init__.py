@@ -1,0 +1,1 @@
+"""Retraining: a candidate from the store, its labels, the base captures and a bundle's recipe."""
