@@ -28,17 +28,13 @@ class Nearest:
         )
 
 
-# An enrolled anchor claims a window that is so many times nearer to it than to what training knew.
-CLAIM = 1.0
-
-
 class AnchorSet:
     """Reference points and their labels.
 
-    The last *enrolled* of them were shown to a running daemon. What training knew is more than
-    its anchors: an enrolled one claims a window only if that is nearer to it than to the known
-    windows around (`Known.distances`), or a single example would take all that lies beyond some
-    other label's one reference.
+    The last ones, each with a reach, were shown to a running daemon. What training knew is more
+    than its anchors: an enrolled one claims a window only if that is no farther from it than its
+    reach times the distance to the known windows around (`Known.distances`), or a single example
+    would take all that lies beyond some other label's one reference.
 
     >>> anchors = AnchorSet(np.eye(2, dtype=np.float32), ("normal", "blocked"))
     >>> nearest = anchors.classify(np.array([[0.9, 0.0]], np.float32))
@@ -47,13 +43,13 @@ class AnchorSet:
     """
 
     def __init__(
-        self, points: NDArray[np.float32], labels: Sequence[str], *, enrolled: int = 0
+        self, points: NDArray[np.float32], labels: Sequence[str], reaches: Sequence[float] = ()
     ) -> None:
         if len(points) != len(labels) or not len(labels):
             raise ValueError(f"{len(points)} anchors but {len(labels)} labels")
-        if not 0 <= enrolled < len(points):
-            raise ValueError(f"{enrolled} of {len(points)} anchors can't be enrolled")
-        self.trained = len(points) - enrolled  # the first of the anchors given
+        if len(reaches) >= len(points):
+            raise ValueError(f"{len(reaches)} of {len(points)} anchors can't be enrolled")
+        self.trained = len(points) - len(reaches)  # the first of the anchors given
         self.labels = tuple(sorted(set(labels)))
         # Anchors of one label lie side by side: the nearest of each label is one reduction.
         self._order = np.array(sorted(range(len(labels)), key=lambda place: labels[place]))
@@ -62,6 +58,8 @@ class AnchorSet:
         self._first = np.array([in_order.index(label) for label in self.labels])
         self._squares = np.square(self._points).sum(axis=1)
         self._enrolled = np.flatnonzero(self._order >= self.trained)
+        in_reach = self._order[self._enrolled] - self.trained
+        self._reaches = np.asarray(reaches, np.float32)[in_reach]
 
     def classify(
         self, embeddings: NDArray[np.float32], known: NDArray[np.float32] | None = None
@@ -92,7 +90,9 @@ class AnchorSet:
         _, second = _two_smallest(np.minimum.reduceat(distances, self._first, axis=1))
         # A hair more, for where there is one other label the runner-up is the best too.
         behind = np.maximum(mine, np.nextafter(second, np.float32(np.inf))[:, None])
-        distances[:, self._enrolled] = np.where(mine < CLAIM * known[:, None], mine, behind)
+        distances[:, self._enrolled] = np.where(
+            mine <= self._reaches * known[:, None], mine, behind
+        )
 
     def _distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Euclidean distance from each embedding to each anchor: (batch, anchors)."""

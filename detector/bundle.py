@@ -206,7 +206,8 @@ def save(bundle: Bundle, path: Path, *, replace: bool = False) -> str:
 
 def _packed(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
     # safetensors writes memory as it lies: a transposed array would come back as another one.
-    return tensors.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    packed: bytes = tensors.save({name: np.ascontiguousarray(one) for name, one in arrays.items()})
+    return packed
 
 
 def _write(path: Path, contents: dict[str, bytes]) -> None:

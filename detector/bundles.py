@@ -88,7 +88,8 @@ class BundleStore:
         if (self.path / MANIFEST).exists():
             raise BundleError(f"{self.path} is a bundle; a bundle store is another folder")
         with self._as_bundle_errors():
-            (self.path / VERSIONS).mkdir(parents=True, exist_ok=True)
+            for name in (REPORTS, VERSIONS):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
 
     @property
     def current(self) -> str | None:

@@ -61,6 +61,7 @@ class Sight:
         """
         used, unusable = [], dict[str, str]()
         names, points = list(bundle.manifest.anchors), [bundle.anchor_embeddings]
+        reaches: list[float] = []
         for one in enrolments:
             try:
                 windows = one.fitted(bundle.manifest.window)
@@ -71,10 +72,9 @@ class Sight:
             points.append(encoder.embed(windows))
             anchor = Anchor(one.name, one.label, one.kind or one.label, one.link, one.start_ms)
             names += [anchor] * len(windows)
-        added = np.concatenate([np.empty((0, encoder.size), np.float32), *points[1:]])
-        anchors = AnchorSet(
-            np.concatenate(points), [anchor.label for anchor in names], enrolled=len(added)
-        )
+            reaches += [one.reach] * len(windows)
+        labels = [anchor.label for anchor in names]
+        anchors = AnchorSet(np.concatenate(points), labels, reaches)
         strangeness = None
         if budget_a_week is not None and bundle.known is not None:
             strangeness = Strangeness(bundle.known, anchors.labels, budget_a_week)

@@ -4,32 +4,31 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 """
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from detector import __version__
-from detector.config import Kafka, State, Unknown
+from detector.config import Unknown
 from detector.probe.cli import capture
 from detector.top.cli import top
 
 from .enrolling import cli as enrolling
+from .failing import EX_CONFIG, fail
 from .judging.cli import evaluate
 from .lab.cli import lab
 from .naming.cli import label
 from .plots.cli import plot
 from .promotion import cli as promotion
+from .replay_cli import replay
 from .retraining.cli import retrain
 from .search.cli import search
 from .settings import PRESETS, Settings
 
-EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
 PATHS = click.Path(exists=True, path_type=Path)
-COUNT = click.IntRange(1)
-STATE, UNKNOWN, KAFKA = State(), Unknown(), Kafka()  # where the defaults come from
+UNKNOWN = Unknown()  # where a default comes from
 
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 99, "show_default": True}
@@ -69,7 +68,7 @@ def main() -> None:
 
 
 for command in (
-    *(capture, lab, evaluate, search, plot, top),
+    *(capture, lab, replay, evaluate, search, plot, top),
     *(label, *enrolling.COMMANDS, retrain, *promotion.COMMANDS),
 ):
     main.add_command(command)
@@ -132,84 +131,11 @@ def train(
             bundle = run(captures, Settings(**(PRESETS[preset] | given)), bar, trace)
         bundle_id = save(bundle, out, replace=replace)
     except ModuleNotFoundError as error:
-        _fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
+        fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
     except (CaptureError, BundleError, TraceError, OSError) as error:
-        _fail(error)
+        fail(error)
     scores = ", ".join(f"{name} {n:g}" for name, n in bundle.manifest.training.scores.items())
     click.echo(f"{out}: bundle {bundle_id}; {scores}")
-
-
-@main.command()
-@click.argument("bundle", type=PATHS)
-@click.argument("captures", nargs=-1, required=True, type=PATHS)
-@click.option("--links", multiple=True, default=("*",), help="Links to replay (patterns)")
-@click.option(
-    "--hop",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    help="Seconds from one window of a link to its next",
-)
-@click.option(
-    "--verdicts",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Judge in process, one verdict a line to this file; - for stdout",
-)
-@click.option("--kafka", metavar="HOST:PORT", help="Send the windows to this broker instead")
-@click.option("--topic", default=KAFKA.windows, help="Topic to send to")
-@click.option(
-    "--speed",
-    type=click.FloatRange(0),
-    default=1.0,
-    help="Times life, with --kafka; 0 = as fast as it can",
-)
-@click.option("--now", is_flag=True, help="With --kafka: move the traffic's time to now")
-@click.option("--json", "as_text", is_flag=True, help="With --kafka: JSON, not MessagePack")
-@click.option("--many", type=COUNT, default=1, help="With --kafka: windows in a message, at most")
-@click.option(
-    "--evidence",
-    type=click.FloatRange(0, min_open=True),
-    default=STATE.evidence,
-    help="At which a state changes; more is surer and later",
-)
-@click.option(
-    "--false-alarms",
-    type=click.FloatRange(0, min_open=True),
-    default=UNKNOWN.false_alarms_a_link_week,
-    help="That a link which is well may be called unknown in a week",
-)
-def replay(
-    bundle: Path,
-    captures: tuple[Path, ...],
-    verdicts: Path | None,
-    kafka: str | None,
-    **chosen: Any,
-) -> None:
-    """Cut CAPTURES into windows as BUNDLE needs them, and judge or send them."""
-    from detector.bundle import BundleError, load
-    from detector.capture import CaptureError
-
-    from . import replay as replays
-
-    if (verdicts is None) == (kafka is None):
-        raise click.UsageError("give one of --verdicts and --kafka")
-    try:
-        loaded = load(bundle)
-        windows = replays.cut(
-            loaded, captures, chosen["links"], chosen["hop"], side_by_side=bool(kafka)
-        )
-        if verdicts is not None:
-            rule = State(evidence=chosen["evidence"])
-            count = replays.judge(loaded, windows, verdicts, rule, chosen["false_alarms"])
-            click.echo(f"{count} verdicts", err=True)
-    except BundleError as error:
-        _fail(error, EX_CONFIG)
-    except (CaptureError, OSError) as error:
-        _fail(error)
-    if kafka is not None:
-        pace = replays.Pace(chosen["speed"], now=chosen["now"])
-        form = replays.Form(packed=not chosen["as_text"], many=chosen["many"])
-        count = replays.send(windows, kafka, chosen["topic"], pace, form)
-        click.echo(f"{count} windows sent to {chosen['topic']}", err=True)
 
 
 @main.command()
@@ -235,19 +161,24 @@ def calibrate(
     budget ([unknown] false_alarms_a_link_week) is kept the better the more hours there are.
     """
     from detector.bundle import BundleError, load, save
+    from detector.bundles import is_store, resolve
     from detector.capture import CaptureError, read_links
 
     from .recalibrate import as_text, recalibrated
 
+    if out is None and is_store(bundle):
+        raise click.UsageError(
+            "versions in a bundle store never change: give --out, and `anchorwatch bundles --add`"
+        )
     try:
-        loaded = load(bundle)
+        loaded = load(resolve(bundle))
         found = read_links(captures, loaded.manifest.window, links)
         made = recalibrated(loaded, found, assume_normal=assume_normal)
         bundle_id = save(made, out or bundle, replace=out is None)
     except BundleError as error:
-        _fail(error, EX_CONFIG)
+        fail(error, EX_CONFIG)
     except (CaptureError, OSError) as error:
-        _fail(error)
+        fail(error)
     for line in as_text(made, UNKNOWN.false_alarms_a_link_week):
         click.echo(line)
     click.echo(f"{out or bundle}: bundle {bundle_id}")
@@ -258,8 +189,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign or "@" not in where:
         raise click.UsageError(f"--anchor {text!r}: give LABEL=LINK@START_MS")
     return label, where
-
-
-def _fail(error: Exception | str, code: int = 1) -> NoReturn:
-    click.echo(f"anchorwatch: {error}", err=True)
-    sys.exit(code)

@@ -25,9 +25,9 @@ class Fault(msgspec.Struct, frozen=True):
         """Give the time between two faults; below 0 is how long they overlap."""
         return max(self.since_ms, other.since_ms) - min(self.until_ms, other.until_ms)
 
-    def is_near(self, other: "Fault") -> bool:
-        """Whether both may be one event."""
-        return self.apart_ms(other) < 0 or abs(self.since_ms - other.since_ms) <= NEAR_MS
+    def overlaps(self, other: "Fault") -> bool:
+        """Whether there is a time at which the link was in both."""
+        return self.apart_ms(other) < 0
 
 
 class Pair(NamedTuple):
@@ -64,32 +64,37 @@ def faults_of(turns: Iterable[Turn], end_ms: int) -> list[Fault]:
 def pairs(old: Sequence[Fault], new: Sequence[Fault], least_delay_ms: int = 1) -> list[Pair]:
     """Find which faults of a link are the same event, and what the others are, in time.
 
-    Faults of one name belong together first, those that overlap the longest before others; then
-    those of two. One that is left over although the other bundle said the same then is a part
-    of what that one has in one piece. Noticed apart by less than *least_delay_ms* is the same.
+    First those that overlap under one name belong together, then those that overlap under two,
+    then those of one name that begin within half a minute of each other. One that is left over
+    although the other bundle said the same then is a part of what that one has in one piece.
+    Noticed apart by less than *least_delay_ms* is the same.
     """
-    alike = _matched(old, new, lambda one, two: one.state == two.state)
-    rest, other = (
-        _without(old, [one for one, _ in alike]),
-        _without(new, [two for _, two in alike]),
-    )
-    renamed = _matched(rest, other, lambda *_: True)
-    found = [_timed(one, two, least_delay_ms) for one, two in alike]
-    found += [Pair("renamed", one, two) for one, two in renamed]
-    for fault in _without(rest, [one for one, _ in renamed]):
+    rest, other, found = list(old), list(new), list[Pair]()
+    for is_one in (_is_same, Fault.overlaps, _is_near):
+        for one, two in _matched(rest, other, is_one):
+            rest.remove(one)
+            other.remove(two)
+            found.append(_paired(one, two, least_delay_ms))
+    for fault in rest:
         what, beside = _beside(fault, new, "gone", "joined")
         found.append(Pair(what, fault, beside))
-    for fault in _without(other, [two for _, two in renamed]):
+    for fault in other:
         what, beside = _beside(fault, old, "new", "split")
         found.append(Pair(what, beside, fault))
     return sorted(found, key=lambda pair: pair.since_ms)
 
 
-def _without(faults: Sequence[Fault], taken: Sequence[Fault]) -> list[Fault]:
-    return [fault for fault in faults if fault not in taken]
+def _is_same(one: Fault, two: Fault) -> bool:
+    return one.state == two.state and one.overlaps(two)
 
 
-def _timed(one: Fault, two: Fault, least_delay_ms: int) -> Pair:
+def _is_near(one: Fault, two: Fault) -> bool:
+    return one.state == two.state and abs(one.since_ms - two.since_ms) <= NEAR_MS
+
+
+def _paired(one: Fault, two: Fault, least_delay_ms: int) -> Pair:
+    if one.state != two.state:
+        return Pair("renamed", one, two)
     delay = two.at_ms - one.at_ms
     if abs(delay) < least_delay_ms:
         return Pair("same", one, two)
@@ -99,12 +104,12 @@ def _timed(one: Fault, two: Fault, least_delay_ms: int) -> Pair:
 def _matched(
     old: Sequence[Fault], new: Sequence[Fault], is_pair: Callable[[Fault, Fault], bool]
 ) -> list[tuple[Fault, Fault]]:
-    """Match each fault with one of the other bundle at most, those that overlap longest first."""
+    """Match each fault with one of the other bundle at most, the nearest begin first."""
     near = sorted(
-        (one.apart_ms(two), place, beside)
+        (abs(one.since_ms - two.since_ms), place, beside)
         for place, one in enumerate(old)
         for beside, two in enumerate(new)
-        if one.is_near(two) and is_pair(one, two)
+        if is_pair(one, two)
     )
     found: dict[int, int] = {}
     for _, place, beside in near:
@@ -117,7 +122,7 @@ def _beside(
     fault: Fault, others: Sequence[Fault], alone: What, part: What
 ) -> tuple[What, Fault | None]:
     """Say what a fault is that none of the *others* is the counterpart of, and what there was."""
-    near = [one for one in others if fault.apart_ms(one) < 0]
+    near = [one for one in others if fault.overlaps(one)]
     if not near:
         return alone, None
     if alike := [one for one in near if one.state == fault.state]:

@@ -30,7 +30,7 @@ class Pace:
     """How fast a replay goes, and what time its windows say it is."""
 
     speed: float  # times life; 0 = no waiting at all
-    now: bool = False  # move the traffic's time, so that the first window ends now
+    at_ms: int | None = None  # move the traffic's time, so that the first window ends then
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _messages(
 
 def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
     """Give the windows in batches, each once it is due."""
-    begun, begun_ms = time.monotonic(), round(time.time() * 1000)
+    begun = time.monotonic()
     batch: list[Window] = []
     for place, window in enumerate(windows):
         due = (int(windows.due_ms[place]) - int(windows.due_ms[0])) / 1000
@@ -130,8 +130,8 @@ def _due(windows: Replay, pace: Pace) -> Iterator[list[Window]]:
             yield batch
             batch = []
             time.sleep(max(0.0, wait))
-        if pace.now:  # each run has a time of its own; all of them are to say that it is now
-            end_ms = begun_ms + int(windows.due_ms[place]) - int(windows.due_ms[0])
+        if pace.at_ms is not None:  # each run has a time of its own; all are to say that it is now
+            end_ms = pace.at_ms + int(windows.due_ms[place]) - int(windows.due_ms[0])
             start_ms = end_ms - windows.spec.span_ms
             window = msgspec.structs.replace(window, start_ms=start_ms, end_ms=end_ms)
         batch.append(window)

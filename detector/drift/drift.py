@@ -2,7 +2,7 @@
 
 Of each link one window in each length of a window is looked at, while the link is normal. It is
 outside by its inputs as far as they are out of their ranges (`reference`), a share of them, and
-by its embedding if it scores above what 19 in 20 windows did. In training that is one in twenty
+by its embedding if it scores above what 39 in 40 windows did. In training that is one in twenty
 at most. Counts fade: what was seen `[drift] hours` ago weighs 0.37 of what is seen now.
 
 A link drifts when the lower limit of its share (`wilson`) is above `[drift] times` a twentieth.

@@ -1,8 +1,9 @@
 """The reference: what normal traffic was like to the encoder when it learnt.
 
-Of each of the encoder's inputs it is the range that the mean over a window is in, 19 times in 20;
-of the embedding the score that windows of runs that the encoder had not learnt from are below,
-as often. So on traffic as in training at most one window in twenty is outside of either.
+Of each of the encoder's inputs it is the range that the mean over a window is in, 19 times in 20,
+with as many below as above; of the embedding the score that 39 in 40 windows stay below, of runs
+that the encoder had not learnt from. So on traffic as in training no more than one window in
+twenty is outside of either, and where links differ as they do, about one in forty.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from detector.bundle import Manifest
 
-OUTSIDE = 0.05  # share of the training's windows that is
+OUTSIDE = 0.05  # share of the training's windows that may be
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ def _figures(status: DriftStatus) -> Iterable[Figure]:
     )
     yield Figure(
         "drift_share",
-        "Share of them that is outside of where 19 in 20 of the training's were, by what.",
+        "Share of them that is outside of where nearly all of the training's were, by what.",
         {(what,): status.shares.get(what, 0.0) for what in kinds},
         ("what",),
     )

@@ -44,7 +44,7 @@ PLACES = 2.0**64  # of a hash
 
 class _Handed(NamedTuple):
     shown: Shown
-    is_after_gap: bool  # batches before it were left out
+    gap: int | None  # if batches before it were left out: windows handed over until the last was
 
 
 def now() -> Moment:
@@ -75,7 +75,7 @@ class Shadow:
         # Each of these is written by one thread only: the first three by the loop.
         self._handed = 0  # windows
         self._left_out = 0.0  # windows of whole batches, those of links that are watched
-        self._is_gap = False
+        self._gap: int | None = None  # as of the next batch
         self._done = 0  # windows that no longer wait
         self._passed_over = 0  # windows of links that are no longer watched
         self._narrowed = 0  # windows that had been handed over when links were last narrowed down
@@ -105,11 +105,11 @@ class Shadow:
         waiting = self._handed - self._done
         if waiting and waiting + len(windows) > MOST_WAITING:
             self._left_out += len(windows) * self._share
-            self._is_gap = True
+            self._gap = self._handed
             return
         self._handed += len(windows)
-        self._queue.put(_Handed(Shown(windows, verdicts, turns), self._is_gap))
-        self._is_gap = False
+        self._queue.put(_Handed(Shown(windows, verdicts, turns), self._gap))
+        self._gap = None
 
     def live_canaries(self, scores: Mapping[str, Score]) -> None:
         """Take how the live bundle's canaries fare; what was before the first call is left out."""
@@ -140,8 +140,8 @@ class Shadow:
         if self._sight is not None:
             self._trial.use(self._sight)
             self._sight = None
-        if any(one.is_after_gap for one in handed):
-            self._mend(begun)
+        if gaps := [one.gap for one in handed if one.gap is not None]:
+            self._mend(gaps[-1], begun)
         elif self._share < self._settings.links and begun - self._changed >= WIDEN_SECONDS:
             self._share = min(self._settings.links, self._share * WIDEN)
             self._changed = begun
@@ -206,10 +206,10 @@ class Shadow:
             pass
         return found
 
-    def _mend(self, now: float) -> None:
+    def _mend(self, gap: int, now: float) -> None:
         """Watch fewer links from now on, and begin anew with those."""
         self._trial.begin_anew(now)
-        if self._done >= self._narrowed:  # else it shows already in what waited meanwhile
+        if gap > self._narrowed:  # else what was too much waited there before that could help
             self._share = max(min(LEAST_LINKS, self._settings.links), self._share * NARROW)
             self._narrowed, self._changed = self._handed, now
 

@@ -35,4 +35,4 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 def row_bytes(spec: WindowSpec) -> int:
     """Give about how much memory a row takes that waits, texts that rows share left out."""
-    return 300 + 4 * len(spec.features)
+    return 320 + 4 * len(spec.features)

@@ -86,16 +86,15 @@ class CaptureStore:
         """
         room = 0
         if not self._closing and self._thread.is_alive():
-            room = MOST_WINDOWS - (self._queued - self._dealt)
+            room = max(0, MOST_WINDOWS - self._queue)
         count = len(windows)
         if count > room:
             self._skipped += count - room
-            if not room:
-                return
             windows, verdicts, since_ms = windows[:room], verdicts[:room], since_ms[:room]
             count = room
-        self._queued += count
-        self._jobs.put(partial(self._choose, windows, verdicts, since_ms))
+        if count:
+            self._queued += count
+            self._jobs.put(partial(self._choose, windows, verdicts, since_ms))
 
     def changed(self, link: str, at_ms: int) -> None:
         """Keep what is around a change of a link's state that no window made, at *at_ms*."""
@@ -200,6 +199,7 @@ class CaptureStore:
                 "From how long before a change rows can be kept, seconds.",
                 choice.reach_seconds,
             ),
+            ("store_queue_windows", "Windows of which none was looked at yet.", self._queue),
             (
                 "store_memory_bytes",
                 "Memory of rows that are in no file, bytes, about.",
@@ -212,6 +212,10 @@ class CaptureStore:
             ),
         ):
             yield Figure(name, meaning, {(): float(value)})
+
+    @property
+    def _queue(self) -> int:
+        return self._queued - self._dealt
 
     @property
     def _is_alive(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.anchors import CLAIM, AnchorSet
+from detector.anchors import AnchorSet
 
 
 def plain_distances(points, labels, embedding):
@@ -141,14 +141,16 @@ def test_an_enrolled_anchor_claims_only_what_is_nearer_to_it_than_to_all_that_is
     rng = np.random.default_rng(seed)
     points = rng.random((len(trained) + len(enrolled), 3), np.float32)
     embeddings, known = rng.random((batch, 3), np.float32), rng.random(batch, np.float32)
-    anchors = AnchorSet(points, [*trained, *enrolled], enrolled=len(enrolled))
+    reaches = rng.choice([0.5, 1.0, 2.0], len(enrolled))
+    anchors = AnchorSet(points, [*trained, *enrolled], reaches)
     plain = AnchorSet(points[: len(trained)], trained)
 
     found, without = anchors.classify(embeddings, known), plain.classify(embeddings)
 
     for row, embedding in enumerate(embeddings):
         away = np.linalg.norm(points - embedding, axis=1)
-        claims = {k for k, d in enumerate(away) if k >= len(trained) and d < CLAIM * known[row]}
+        farthest = [np.inf] * len(trained) + (reaches * known[row]).tolist()
+        claims = {k for k, d in enumerate(away) if k >= len(trained) and d <= farthest[k]}
         allowed = [*range(len(trained)), *claims]
         assert away[found.anchor[row]] == pytest.approx(away[allowed].min(), abs=1e-3)
         name = anchors.labels[found.label[row]]
@@ -163,4 +165,4 @@ def test_an_enrolled_anchor_claims_only_what_is_nearer_to_it_than_to_all_that_is
 def test_an_anchor_set_needs_one_that_training_made():
     """Enrolled ones alone know nothing of normal traffic."""
     with pytest.raises(ValueError, match="2 of 2 anchors can't be enrolled"):
-        AnchorSet(np.eye(2, dtype=np.float32), "ab", enrolled=2)
+        AnchorSet(np.eye(2, dtype=np.float32), "ab", [1.0, 1.0])

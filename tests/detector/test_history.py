@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.bundle import BundleError
@@ -80,12 +80,13 @@ def test_any_bytes_are_entries_or_unreadable_lines(tmp_path_factory, data):
 MOVES = st.lists(st.sampled_from(["promote", "back", "cut short"]), max_size=30)
 
 
-@given(MOVES, st.lists(st.integers(0, 3), min_size=30, max_size=30))
+@settings(max_examples=500)
+@given(MOVES, st.lists(st.integers(0, 2), min_size=30, max_size=30))
 def test_going_back_leads_the_way_that_was_gone(moves, choices):
     """Step by step back, whatever else was tried, as who keeps a list of it by hand would."""
     way, entries = [], []
     for move, choice in zip(moves, choices, strict=False):
-        current, chosen = way[-1] if way else None, "abcd"[choice]
+        current, chosen = way[-1] if way else None, "abc"[choice]
         if move == "promote" and chosen != current:
             entries.append(make_entry("promoted", chosen, current))
             way.append(chosen)

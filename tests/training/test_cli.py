@@ -274,10 +274,10 @@ def test_a_training_that_cannot_be_is_wrong_usage(tmp_path, capture, options):
         (["evaluate", "bundle", "capture.parquet", "--agree=2", "--of=4"], "more than half"),
         (["evaluate", "bundle", "capture.parquet", "--agree=6"], "no more than it"),
         (["evaluate", "bundle", "capture.parquet", "--agree=0"], "--agree"),
-        (["replay", "bundle", "capture.parquet"], "give one of --verdicts and --kafka"),
+        (["replay", "bundle", "capture.parquet"], "give one of --verdicts, --kafka and --diff"),
         (
             ["replay", "bundle", "capture.parquet", "--verdicts=v", "--kafka=a:1"],
-            "give one of --verdicts and --kafka",
+            "give one of --verdicts, --kafka and --diff",
         ),
         (["replay", "bundle", "capture.parquet", "--verdicts=bundle"], "is a directory"),
         (["replay", "bundle", "capture.parquet", "--verdicts=v", "--hop=0"], "--hop"),

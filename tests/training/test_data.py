@@ -8,7 +8,7 @@ import pytest
 
 from detector.capture import CaptureError
 from tests.training.captures import LEFT_OUT, TINY, make_table, write
-from training.data import read
+from training.data import part, pool, read
 
 
 def runs_of(windows):
@@ -277,3 +277,19 @@ def test_a_label_that_the_daemon_itself_gives_is_refused_before_the_work(tmp_pat
 
     with pytest.raises(CaptureError, match="'unknown' means something else"):
         read([path], TINY)
+
+
+def test_sides_can_be_chosen_by_the_caller(tmp_path):
+    """A retraining parts its runs by more than chance; the same checks hold for it."""
+    found = pool([write(make_table(), tmp_path)], TINY)
+    kept = [link for link in found.links if link.run in ("r0", "r1")]
+    rest = [link for link in found.links if link.run not in ("r0", "r1")]
+
+    data = part(found, (rest, kept))
+
+    assert runs_of(data.validation) == {"r0", "r1"}
+    assert runs_of(data.rehearsal.recorded).isdisjoint({"r0", "r1"})
+    assert runs_of(data.whole.recorded) == {link.run for link in found.links}
+    assert data.captures == found.captures
+    with pytest.raises(CaptureError, match="validate on need two labels"):
+        part(found, (rest, [link.only(["normal"]) for link in kept]))

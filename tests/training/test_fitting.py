@@ -270,3 +270,44 @@ def test_validation_windows_are_as_they_were_recorded_and_others_are_augmented(w
     half = len(sums) // 2
     last = -10 if what == "validation" else -QUICK.batches
     assert (sums[:half][last:] == sums[half:][last:]) == (what == "validation")
+
+
+STILL = replace(QUICK, epochs=1, batches=1, learning_rate=1e-9)  # as good as no step
+
+
+def test_going_on_begins_with_the_weights_inputs_and_architecture_that_there_are():
+    """Scaled anew or drawn anew, what was learnt before would be lost."""
+    bundle, _ = tiny_training()
+    other = replace(STILL, units=(7,), embedding=3, half_lives_seconds=(9.0,), seed=5)
+
+    fitted = learn(other, start=bundle)
+
+    assert fitted.encoder.inputs.spec == bundle.manifest.inputs
+    assert fitted.architecture == bundle.manifest.architecture
+    for name, value in bundle.weights.items():
+        np.testing.assert_allclose(fitted.weights[name], value, atol=1e-6)
+    windows = data().validation.cut(slice(None))
+    points = open_encoder(bundle, "onnxruntime").embed(windows)
+    np.testing.assert_allclose(fitted.encoder.embed(windows), points, atol=1e-4)
+
+
+def test_going_on_learns_and_the_same_seed_gives_the_same():
+    """Further steps from where it was, and no others the second time."""
+    bundle, _ = tiny_training()
+
+    first, again = learn(QUICK, start=bundle), learn(QUICK, start=bundle)
+
+    assert_same_weights(first, again)
+    assert any(
+        np.abs(first.weights[name] - bundle.weights[name]).max() > 1e-3 for name in first.weights
+    )
+
+
+def test_going_on_trains_the_second_opinion_anew():
+    """There may be labels that the one before did not know."""
+    bundle, _ = tiny_training()
+
+    fitted = learn(replace(STILL, head=True), start=bundle)
+
+    assert fitted.head.labels == bundle.head.labels
+    assert (fitted.head.kernel != bundle.head.kernel).any()

@@ -1,6 +1,6 @@
 """Enrolling: from what somebody points at to an enrolment, its preview, and its publication."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from training.places import Places
 from .errors import EnrollingError
 from .incident import Incident, choose, cut
 from .places import load_bundle
-from .preview import REACHES, Preview, chosen, previews
+from .preview import REACHES, Preview, Progress, chosen, previews
 from .traffic import Piece, Tell, Unnamed, captured, narrow, of_link, stored
 
 DAY_MS = 86_400_000
@@ -56,7 +56,7 @@ def prepare(
     asked: Asked,
     places: Places,
     known: dict[str, Enrolment],
-    progress: Callable[[int, int], None],
+    progress: Progress,
     tell: Tell,
 ) -> tuple[Enrolment, Preview, list[Preview]]:
     """Make the enrolment, with the reach that suits it, its preview, and those of all reaches.
@@ -76,17 +76,9 @@ def prepare(
     incident = choose(pointed, before, found.spec, asked.windows)
     made = enrolled(asked, incident, found.spec)
     check_new(made, known)
-    reaches = REACHES if asked.reach is None else (asked.reach,)
-    after = {}
-    for reach in reaches:
-        reaching = msgspec.structs.replace(made, reach=reach)
-        after[reach] = Sight.of(bundle, encoder, [*used, reaching], places.budget_a_week)
-    for sight in after.values():
-        if made.id in sight.unusable:
-            raise EnrollingError(sight.unusable[made.id])
     seen = previews(
         before,
-        after,
+        _reaching(made, before, used, asked.reach),
         incident,
         made.label,
         found.traffic,
@@ -98,6 +90,26 @@ def prepare(
     )
     best = chosen(seen)
     return msgspec.structs.replace(made, reach=best.reach), best, seen
+
+
+def _reaching(
+    made: Enrolment, before: Sight, used: Sequence[Enrolment], asked: float | None
+) -> dict[float, Sight]:
+    """Give what would be seen with an enrolment at each reach that it might have.
+
+    Raises:
+        EnrollingError: if the bundle can't use it.
+    """
+    # Without known windows there is nothing to be nearer to, and every reach is the same.
+    reaches = REACHES if before.bundle.known is not None else (1.0,)
+    budget = None if before.strangeness is None else before.strangeness.budget_a_week
+    found = {}
+    for reach in reaches if asked is None else (asked,):
+        enrolments = [*used, msgspec.structs.replace(made, reach=reach)]
+        found[reach] = Sight.of(before.bundle, before.encoder, enrolments, budget)
+        if made.id in found[reach].unusable:
+            raise EnrollingError(found[reach].unusable[made.id])
+    return found
 
 
 def publish(made: Enrolment, known: dict[str, Enrolment], kept: Enrolments) -> None:

@@ -15,6 +15,8 @@ from .traffic import Piece
 
 SETTLED_MS = 5000  # a row whose label is not as old as this tells of no false alarm
 
+States = list[str | None]  # of a link, after each window
+
 
 @dataclass(frozen=True, slots=True)
 class Firing:
@@ -33,18 +35,9 @@ class Watched:
 
     piece: Piece
     ends_ms: NDArray[np.int64]  # of its windows
-    before: tuple[Seen, list[str | None]]  # and the link's state after each window
-    after: tuple[Seen, list[str | None]]
-
-    @property
-    def truth(self) -> NDArray[np.object_]:
-        """What is true of each window's last seconds; None where they differ or nobody knows."""
-        rows = self.piece.rows
-        last = (self.ends_ms - rows.start_ms) // rows.step_ms - 1
-        earlier = np.maximum(last - SETTLED_MS // rows.step_ms, 0)
-        labels = rows.labels[last].copy()
-        labels[_beginnings(rows.labels)[last] > earlier] = None
-        return labels
+    truth: NDArray[np.object_]  # of their last seconds; None where it changed or nobody knows
+    before: tuple[Seen, States]
+    after: tuple[Seen, States]
 
 
 def watch(
@@ -57,8 +50,16 @@ def watch(
         return []
     points = before.encoder.embed(piece.rows.windows(spec.steps)[rows])
     ends_ms = piece.rows.start_ms + spec.span_ms + rows * piece.rows.step_ms
-    was, *now = (_judged(one, points, ends_ms, spec.span_ms, rule) for one in (before, *after))
-    return [Watched(piece, ends_ms, was, one) for one in now]
+    truth, seen = _truth(piece, rows + spec.steps - 1), before.look(points)
+    was = seen, _states(before, seen, ends_ms, rule)
+    watched = []
+    for sight in after:
+        seen = sight.look(points)
+        # A label that is new and that no window is called can't be any state: all is as it was.
+        is_as_before = not _says_new(seen, before, sight)
+        states = was[1] if is_as_before else _states(sight, seen, ends_ms, rule)
+        watched.append(Watched(piece, ends_ms, truth, was, (seen, states)))
+    return watched
 
 
 def firings(watched: Watched, label: str) -> Iterator[Firing]:
@@ -82,16 +83,25 @@ def _firing(watched: Watched, place: int, until_ms: int, truth: NDArray[np.objec
     return Firing(watched.piece.link, at_ms, until_ms, watched.before[1][place], known)
 
 
-def _judged(
-    sight: Sight,
-    points: NDArray[np.float32],
-    ends_ms: NDArray[np.int64],
-    span_ms: int,
-    rule: State | None,
-) -> tuple[Seen, list[str | None]]:
-    seen, steady = sight.look(points), sight.steady(rule)
+def _says_new(seen: Seen, before: Sight, after: Sight) -> bool:
+    new = [place for place, label in enumerate(after.labels) if label not in before.labels]
+    return not new or bool(np.isin(seen.nearest.label, new).any())
+
+
+def _states(sight: Sight, seen: Seen, ends_ms: NDArray[np.int64], rule: State | None) -> States:
+    """Give a link's state after each window, by the daemon's rule."""
+    steady, span_ms = sight.steady(rule), sight.bundle.manifest.window.span_ms
     words = sayings(seen.nearest, ends_ms, span_ms, seen.strangeness)
-    return seen, [steady.push("", one).label for one in words]
+    return [steady.push("", one).label for one in words]
+
+
+def _truth(piece: Piece, last: NDArray[np.intp]) -> NDArray[np.object_]:
+    """Give what is true of the rows *last* and of the seconds before; None where it changed."""
+    rows = piece.rows
+    earlier = np.maximum(last - SETTLED_MS // rows.step_ms, 0)
+    labels = rows.labels[last].copy()
+    labels[_beginnings(rows.labels)[last] > earlier] = None
+    return labels
 
 
 def _beginnings(labels: NDArray[Any]) -> NDArray[np.intp]:

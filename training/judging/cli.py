@@ -96,6 +96,7 @@ def evaluate(
     import msgspec
 
     from detector.bundle import BundleError, load
+    from detector.bundles import resolve
     from detector.capture import CaptureError
     from training import atomic
     from training.report.page import as_html
@@ -107,7 +108,7 @@ def evaluate(
     chosen["rivals"] = () if chosen.pop("no_rivals") else chosen["rivals"] or RIVALS
     try:
         judge = _judge_recipe if chosen.pop("recipe") else _judge_bundle
-        study = judge(load(bundle), captures, chosen, _tell)
+        study = judge(load(resolve(bundle)), captures, chosen, _tell)
         if page:
             atomic.write(page, as_html(study, f"anchorwatch: {bundle.name}").encode())
             click.echo(page, err=True)

@@ -64,8 +64,9 @@ def steps_of(rows: Rows) -> Times:
         mine = rows.daemon == daemon
         every = gaps[mine[1:] & is_gap]
         near = every[every <= GAP_MS]
-        if len(near) or len(every) >= ENOUGH:
-            steps[mine] = int(np.median(near if len(near) else every))
+        telling = near if len(near) else every
+        if len(telling) >= ENOUGH:
+            steps[mine] = int(np.median(telling))
     return steps
 
 
@@ -91,15 +92,15 @@ def find(rows: Rows, steps: Times) -> Stretches:
     reason = np.maximum.reduceat(np.where(given, np.arange(len(places)), NONE), first)
     owner = np.repeat(np.arange(len(first)), sizes)
     judged = (rows.start_ms != NONE) & (rows.state != NONE)
-    over = _next(rows, judged & (rows.state == normal), owner, places)
+    over, end = _next(rows, judged & (rows.state == normal), owner, places, ends)
     return Stretches(
         link=link[first],
         state=state[first],
         since_ms=since[first],
         first_ms=np.minimum(since[first] - spans, starts),
         until_ms=until,
-        next_ms=_next(rows, judged, owner, places),
-        end_ms=np.where(over == NEVER_MS, NEVER_MS, np.maximum(over, until)),
+        next_ms=_next(rows, judged, owner, places, ends)[0],
+        end_ms=np.where(over == NEVER_MS, NEVER_MS, end),
         rows=sizes,
         last=places[first + sizes - 1],
         reason=np.append(rows.reason[places], NONE)[reason],
@@ -107,18 +108,27 @@ def find(rows: Rows, steps: Times) -> Stretches:
 
 
 def _next(
-    rows: Rows, which: NDArray[np.bool_], owner: NDArray[np.intp], places: NDArray[np.intp]
-) -> Times:
-    """Find when, after each episode began, the first state of *which* rows did.
+    rows: Rows,
+    which: NDArray[np.bool_],
+    owner: NDArray[np.intp],
+    places: NDArray[np.intp],
+    ends_ms: Times,
+) -> tuple[Times, Times]:
+    """Find when, after each episode began, the first state of *which* rows did: at first, at last.
 
-    Only what the daemons say that recorded the episode counts: its rows are at *places*.
+    Only what the daemons say that recorded the episode counts: its rows are at *places*, and end
+    at *ends_ms*. At last is the latest of them; a daemon that handed the link over says no more
+    than that it went on while there are rows.
     """
-    found = np.full(int(owner[-1]) + 1, NEVER_MS, np.int64)
+    first = np.full(int(owner[-1]) + 1, NEVER_MS, np.int64)
+    last = np.zeros(len(first), np.int64)
     groups = groups_of(rows)
     where = np.searchsorted([group.start for group in groups], places, side="right") - 1
     for number in np.unique(where):
         group, mine = groups[number], where == number
         begins_ms = np.unique(rows.since_ms[group][which[group]])
         after = np.searchsorted(begins_ms, rows.since_ms[places[mine]], side="right")
-        np.minimum.at(found, owner[mine], np.append(begins_ms, NEVER_MS)[after])
-    return found
+        found = np.append(begins_ms, NEVER_MS)[after]
+        np.minimum.at(first, owner[mine], found)
+        np.maximum.at(last, owner[mine], np.where(found == NEVER_MS, ends_ms[mine], found))
+    return first, last

@@ -117,6 +117,7 @@ def run(
     """Draw how far links of CAPTURES are from each anchor of BUNDLE as time goes."""
     with _failing():
         from detector.bundle import load
+        from detector.bundles import resolve
         from detector.capture import read_links
         from detector.encoder import open_encoder
         from training.watched import watch
@@ -124,7 +125,7 @@ def run(
         from . import style
         from .run import run_figure
 
-        loaded = load(bundle)
+        loaded = load(resolve(bundle))
         found = read_links(captures, loaded.manifest.window, links)
         _tell_left_out([link.link for link in found[MOST_LINKS:]])
         encoder = open_encoder(loaded)
@@ -144,13 +145,14 @@ def confusion(bundle: Path, captures: tuple[Path, ...], links: tuple[str, ...], 
     """Draw what BUNDLE says of each label's windows, on runs of CAPTURES that it has not seen."""
     with _failing():
         from detector.bundle import load
+        from detector.bundles import resolve
         from detector.encoder import open_encoder
         from training import watched
 
         from . import style
         from .confusion import confusion_figure
 
-        loaded = load(bundle)
+        loaded = load(resolve(bundle))
         fresh = watched.unseen(loaded, captures, links)
         counts = watched.confusion(loaded, open_encoder(loaded), fresh)
         total = sum(sum(row.values()) for row in counts.values())
@@ -182,6 +184,7 @@ def embedding(
     moving = out.suffix.lower() == MOVING
     with _failing():
         from detector.bundle import load
+        from detector.bundles import resolve
         from detector.encoder import open_encoder
         from training import watched
 
@@ -189,7 +192,7 @@ def embedding(
         from .embedding import Cloud, embedding_figure
         from .projection import Projection
 
-        loaded = load(bundle)
+        loaded = load(resolve(bundle))
         if moving and loaded.manifest.architecture.embedding < 3:
             raise click.UsageError("an embedding of fewer than 3 numbers can't turn: choose .png")
         fresh = watched.unseen(loaded, captures, links)

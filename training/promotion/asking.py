@@ -1,7 +1,5 @@
 """What the commands on a bundle store have in common: arguments, errors, and how they print."""
 
-import getpass
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,23 +8,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from training.enrolling.places import whoami
 from training.places import EX_CONFIG
 
 if TYPE_CHECKING:
     from .deeds import By
 
 
-def _user() -> str:
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # no such user on this machine, as in some containers
-        return "unknown"
-
-
 STORE = click.argument("path", metavar="BUNDLES", type=click.Path(path_type=Path))
 PATHS = click.Path(exists=True, path_type=Path)
-WHO = click.option("--who", default=_user, show_default="USER@HOST", help="Who does it")
-WHY = click.option("--why", default="", help="What the history is to say of it")
+WHO = click.option("--who", default=whoami, show_default="your user name", help="For the history")
+WHY = click.option("--why", default="", help="For the history")
 JSON = click.option("--json", "as_data", is_flag=True, help="Print JSON")
 
 

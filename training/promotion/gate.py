@@ -123,6 +123,7 @@ def _on_unseen_runs(
     from detector.capture import CaptureError
     from detector.encoder import open_encoder
     from detector.sight import Sight
+    from training.naming.acts import NamingError
 
     from .held_back import held_back_checks
     from .unseen import judge_both, unseen_links
@@ -135,7 +136,7 @@ def _on_unseen_runs(
             for bundle in (live, candidate)
         )
         found = judge_both(now, then, links, evidence.rule)
-    except CaptureError as error:
+    except (CaptureError, NamingError) as error:
         yield _check("held back", "runs", False, str(error))
         return
     yield from held_back_checks(found, allowed)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from detector.history import History
+from detector.history import SWITCHES, History
 from detector.shadow.report import ShadowReport
+from training.report.numbers import printable
 
 from .checks import Judgement, listed
 from .listing import Listed, Listing
@@ -29,10 +30,11 @@ def history_text(history: History) -> str:
     """Write what was done, a line each, and below it the checks that failed."""
     lines = []
     for entry in history.entries:
-        was = f", was {entry.was}" if entry.was and entry.was != entry.bundle else ""
+        was = f", was {entry.was}" if entry.was and entry.action in SWITCHES else ""
         why = f": {entry.why}" if entry.why else ""
-        lines.append(f"{_when(entry.at_ms)}  {entry.action} {entry.bundle}{was}, {entry.who}{why}")
-        lines += [f"    {check}" for check in entry.failed]
+        did = f"{entry.action} {entry.bundle}{was}, {entry.who}{why}"
+        lines.append(f"{_when(entry.at_ms)}  {printable(did)}")
+        lines += [f"    {printable(check)}" for check in entry.failed]
     if history.unreadable:
         lines.append(torn(history.unreadable))
     return "\n".join(lines) or "nothing was done yet"

@@ -29,7 +29,9 @@ class Tolerances:
         5, "Unseen runs, at least", "of fewer nobody can say how far a score is chance"
     )
     f1: float = _share(
-        0.02, "Macro-F1 that may be lost", "trainings that only differ in the seed differ by .01"
+        0.02,
+        "Macro-F1 that may be lost",
+        "trainings that only differ in the seed differ by nearly as much",
     )
     f1_doubt: float = _share(
         0.05,

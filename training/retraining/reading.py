@@ -14,6 +14,7 @@ from training.naming.tables import files_in
 COPIES = 4  # of a row's features that there are at once, on the way from files to pieces
 BESIDE_BYTES = 200  # of a row, for what was judged of it
 
+DAY_MS = 86_400_000
 Tell = Callable[[str], None]
 
 
@@ -60,9 +61,9 @@ def beginning(
     total = 0
     for day in sorted(days, reverse=True):
         if total and total + days[day] > room:
-            # The day before the first is read too, to see what was going on at midnight.
-            last = min(one for one in days if one > day)
-            return _midnight_ms(last), total
+            # Of the last day that fits nothing is learnt: it is read for what went on at midnight.
+            last_ms = _midnight_ms(min(one for one in days if one > day))
+            return min(last_ms + DAY_MS, _midnight_ms(max(days))), total
         total += days[day]
     return since_ms, total
 

@@ -26,11 +26,15 @@ def make_drift(score=None, **settings) -> Drift:
     return Drift(usual_bundle(score), Section(**settings))
 
 
-def watch(drift, network, steps=60, far=(), now=0.0):
-    """Let it see some lengths of a window of a network; links in *far* embed far away."""
-    for _ in range(steps):
+def watch(drift, network, steps=60, far=(), now=0.0, every=1):
+    """Let it see some lengths of a window of a network; links in *far* embed far away.
+
+    That is in the first of *every* few windows.
+    """
+    for step in range(steps):
         windows, verdicts = network.step()
-        embeddings = np.stack([FAR if one.link in far else NEAR for one in windows])
+        away = () if step % every else far
+        embeddings = np.stack([FAR if one.link in away else NEAR for one in windows])
         drift.take(windows, verdicts, embeddings, network.names, now + network.second)
     return drift.status
 
@@ -99,6 +103,45 @@ def test_of_few_links_their_number_says_nothing():
     assert not status.is_wanted
 
 
+def test_so_few_links_drift_by_chance():
+    """Four of thirty are more than a tenth, and are nothing."""
+    network = Network(30)
+    status = watch(make_drift(score=1.0, times=4.0), network, far=network.names[:4])
+
+    assert status.drifting[EMBEDDING] == 4
+    assert not status.is_wanted
+
+
+def test_windows_in_a_row_are_not_taken_for_as_many_witnesses():
+    """They are alike, so a link has to be watched for twice as long to be sure."""
+    network = Network(1)
+    soon = watch(make_drift(score=1.0), network, steps=40, far=network.names, every=5)
+    assert soon.links == 1
+    assert soon.drifting[EMBEDDING] == 0
+
+    later = watch(make_drift(score=1.0), network, steps=200, far=network.names, every=5)
+    assert later.drifting[EMBEDDING] == 1
+
+
+def test_a_few_links_do_not_speak_for_all_however_long_they_are_watched():
+    """Links differ: two that are a little odd may be all that there are."""
+    network = Network(2)
+    status = watch(make_drift(score=1.0), network, steps=700, far=network.names, every=7)
+
+    assert status.drifting[EMBEDDING] == 2
+    assert status.limits[EMBEDDING] < 0.1
+    assert not status.is_wanted
+
+
+def test_many_links_do_not_speak_for_all_after_a_minute():
+    """So few windows are chance, though each is of another link."""
+    network = Network(30)
+    status = watch(make_drift(score=1.0), network, steps=5, far=network.names[:4])
+
+    assert status.shares[EMBEDDING] == pytest.approx(4 / 30)
+    assert status.limits[EMBEDDING] < 0.1
+
+
 def test_one_link_by_itself_can_want_a_training():
     """A daemon may watch only one."""
     network = Network(1, busier=3.0)
@@ -119,6 +162,15 @@ def test_a_link_that_is_not_normal_is_not_looked_at():
     assert watch(drift, network, steps=10).windows == 4 * 10
 
 
+def test_each_window_is_held_against_its_own_embedding():
+    """Those in between are of links that are not looked at."""
+    network = Network(5)
+    network.state = {"trunk-0": "blocked", "trunk-2": None}
+    status = watch(make_drift(score=1.0), network, far=["trunk-0", "trunk-4"])
+
+    assert [one.link for one in status.worst] == ["trunk-4"]
+
+
 def test_a_link_is_looked_at_once_in_the_length_of_a_window():
     """Windows overlap; the same rows must not count four times."""
     drift, network = make_drift(), Network(3)
@@ -137,6 +189,8 @@ def test_a_large_batch_costs_no_more_than_stated():
         windows, verdicts = network.step(seconds)
         zeros = np.zeros((len(windows), 3), np.float32)
         drift.take(windows, verdicts, zeros, network.names, float(network.second))
+        if seconds == 4:
+            assert drift.status.windows == MOST_AT_ONCE
     drift.take([], [], zeros[:0], network.names, 100.0)
 
     assert drift.status.windows == 3 * MOST_AT_ONCE
@@ -170,8 +224,11 @@ def test_hours_is_how_long_what_was_seen_counts():
         network.busier = 3.0
         return watch(drift, network, steps=60)
 
-    assert not after_a_change(24.0).is_wanted
-    assert after_a_change(0.05).is_wanted
+    slow, quick = after_a_change(24.0), after_a_change(0.05)
+
+    assert not slow.is_wanted
+    assert quick.is_wanted
+    assert slow.inputs["response"] < 0.2 < 0.6 < quick.inputs["response"] <= 1
 
 
 def test_links_that_are_gone_are_forgotten():

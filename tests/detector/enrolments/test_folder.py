@@ -37,16 +37,17 @@ def test_what_one_writes_another_reads_and_hears_of_once(tmp_path):
 
 def test_a_change_is_noticed_even_if_size_and_time_are_the_same(tmp_path):
     """A file system may keep time by the second."""
-    kept, one = FolderEnrolments(tmp_path), an_enrolment()
+    kept, one = FolderEnrolments(tmp_path), an_enrolment(kind="bent")
     kept.write(one)
     kept.poll()
     before = file_of(tmp_path, one).stat()
 
-    kept.write(changed(one, "disabled", status="disabled"))
+    kept.write(an_enrolment(kind="torn"))
     os.utime(file_of(tmp_path, one), ns=(before.st_atime_ns, before.st_mtime_ns))
 
+    assert file_of(tmp_path, one).stat().st_size == before.st_size
     (found,) = kept.poll()
-    assert found.status == "disabled"
+    assert found.kind == "torn"
 
 
 def test_a_file_that_is_deleted_takes_its_anchor_away(tmp_path):

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from detector.config import Kafka
 from detector.enrolments import EnrolmentsUnavailableError
@@ -136,6 +136,30 @@ def test_each_enrolment_has_a_key_of_its_own_and_an_empty_value_takes_it_away(
         an_enrolment(50.0).id.encode(),
         an_enrolment().id.encode(),
     ]
+
+
+def test_what_is_no_more_on_the_topic_is_not_remembered_from_before(broker, topic, connect):
+    """An anchor that was taken away while a daemon was cut off must not live on in it."""
+    daemon, tool = connect(), connect()
+    tool.write(an_enrolment())
+    assert ids(next_of(daemon)) == {an_enrolment().id}
+
+    daemon.close()
+    with KafkaAdminClient(bootstrap_servers=broker.direct) as admin:
+        admin.delete_topics([topic])
+        wait_for("deleted", lambda: topic not in admin.list_topics())
+    wait_for("made anew", lambda: _is_written(tool, an_enrolment(50.0)))
+
+    assert ids(next_of(daemon)) == {an_enrolment(50.0).id}
+
+
+def _is_written(kept, enrolment):
+    """Write, and tell whether that was possible."""
+    try:
+        kept.write(enrolment)
+    except EnrolmentsUnavailableError:
+        return False
+    return True
 
 
 def _answer(kept):

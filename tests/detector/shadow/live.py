@@ -40,6 +40,16 @@ class Blind(Knowing):
         return np.eye(3, dtype=np.float32)[[place] * len(values)]
 
 
+class Counting(Knowing):
+    """An encoder that also sees when there is more traffic than there ever was."""
+
+    def embed(self, values):
+        """Give the far corner for that."""
+        found = super().embed(values)
+        found[values[:, -1, 0] > 1000] = 1.0
+        return found
+
+
 class Late(Knowing):
     """An encoder that sees everything some steps later."""
 
@@ -94,7 +104,7 @@ def canaries(of: Sight, **changes) -> Canaries:
 class Live:
     """What the loop does: a second at a time, a window of each link, judged by the live bundle."""
 
-    def __init__(self, links: Mapping[str, str] | int = 5, encoder=None) -> None:
+    def __init__(self, links: Mapping[str, str] | int = 5, encoder=None, rule=None) -> None:
         names = (
             {f"trunk-{number}": NORMAL for number in range(links)}
             if isinstance(links, int)
@@ -102,9 +112,10 @@ class Live:
         )
         self.is_now = dict(names)  # what every link has
         self.sight = sight(encoder)
-        self.steady = self.sight.steady()
+        self.steady = self.sight.steady(rule)
         self.judge = self.sight.judge(self.steady)
         self.second = 0
+        self.load = 100.0  # requests a second
         self._rows = {name: make_rows(label, SPEC.steps) for name, label in names.items()}
 
     def step(self) -> Shown:
@@ -113,8 +124,8 @@ class Live:
         end_ms = NOON_MS + self.second * 1000
         windows = []
         for name, label in self.is_now.items():
-            rows = self._rows.get(name, make_rows(label, SPEC.steps))
-            self._rows[name] = np.concatenate([rows[1:], make_rows(label, 1)])
+            rows = self._rows.get(name, make_rows(label, SPEC.steps, self.load))
+            self._rows[name] = np.concatenate([rows[1:], make_rows(label, 1, self.load)])
             start_ms = end_ms - SPEC.span_ms
             windows.append(Window(name, "probe-1", start_ms, end_ms, self._rows[name]))
         seen = self.sight.see(np.stack([window.values for window in windows]))

@@ -5,10 +5,8 @@ import time
 
 import pytest
 
-from detector.config import Settings
 from detector.config import Shadow as Section
 from detector.oncall.recall import Recall, Result
-from detector.shadow.opening import open_shadow
 from detector.shadow.report import CanaryPair, Onsets, decode, encode
 from detector.shadow.shadow import (
     LEAST_LINKS,
@@ -24,7 +22,7 @@ from detector.shadow.telling import NO_SHADOW, figures
 from detector.shadow.trial import Shown
 from tests.fakes import WallClock
 
-from .live import Blind, Broken, Knowing, Live, Waiting, make_trial, sight
+from .live import Blind, Broken, Knowing, Late, Live, Waiting, make_trial, sight
 
 
 class Working(Knowing):
@@ -168,21 +166,32 @@ def test_after_batches_were_left_out_fewer_links_are_watched_each_of_them_whole(
     assert status.agreement == 1.0
 
 
-def test_one_overrun_narrows_the_links_once():
-    """What was handed over before it could take effect must not narrow them again."""
-    live, shadow = Live(1024), make_shadow()
-    for _ in range(3):  # each time the queue runs over and is half worked off
-        for shown in live.steps(6):
-            shadow.take(*shown)
-        shadow.step()
+def test_what_was_left_out_before_fewer_links_could_help_does_not_narrow_them_again():
+    """Else one burst would leave hardly any link to watch."""
+    live, shadow = Live(TOGETHER), make_shadow()
+    batches = live.steps(100)
 
-    assert shadow.status.share in (1.0, NARROW)
+    def burst():
+        for _ in range(MOST_WAITING // TOGETHER + 1):
+            shadow.take(*next(batches))
+        for _ in range(2):  # room for one, which comes after a gap, and none for another
+            shadow.step()
+            shadow.take(*next(batches))
+            shadow.take(*next(batches))
+        for _ in range(MOST_WAITING // TOGETHER):
+            shadow.step()
+
+    burst()
+    assert shadow.skipped >= 3 * TOGETHER
+    assert shadow.status.share == NARROW
+    burst()
+    assert shadow.status.share == NARROW**2
 
 
 def test_some_links_are_watched_however_slow_it_is():
     """A trial of a few links is still one."""
-    live, shadow = Live(TOGETHER), make_shadow()
-    for _ in range(25):
+    live, shadow = Live(TOGETHER), make_shadow(links=2 * LEAST_LINKS)
+    for _ in range(8):
         for shown in live.steps(MOST_WAITING // TOGETHER + 1):
             shadow.take(*shown)
         for _ in range(MOST_WAITING // TOGETHER + 1):
@@ -222,6 +231,26 @@ def test_the_setting_links_chooses_the_same_links_in_every_daemon():
     assert 60 < len(mine) < 140
     assert shadow.report().windows == 3 * len(mine)
     assert shadow.report().skipped == 0  # nobody asked for the others
+
+
+def test_faults_of_links_that_are_not_watched_are_nobodys_misses():
+    """The candidate never saw them."""
+    live, shadow = Live(40), make_shadow(links=0.25)
+    show(shadow, live.steps(20))
+    live.is_now = dict.fromkeys(live.is_now, "blocked")
+    show(shadow, live.steps(20))
+
+    mine = sum(place_of(name) < 0.25 for name in live.is_now)
+    assert shadow.report().all_onsets == Onsets(mine, mine, mine)
+
+
+def test_of_a_batch_that_is_left_out_only_what_would_have_been_watched_counts():
+    """The report says what was missed of what was asked for."""
+    live, shadow = Live(MOST_WAITING), make_shadow(links=0.25)
+    shadow.take(*live.step())
+    shadow.take(*live.step())
+
+    assert shadow.skipped == MOST_WAITING // 4
 
 
 def test_no_links_at_all_is_no_trial():
@@ -265,10 +294,12 @@ def test_a_candidate_that_fails_ends_the_shadow_and_nothing_else(caplog):
     shadow.start()
     shadow.take(*live.step())
     until(lambda: shadow.failure)
-    shadow.take(*live.step())
+    for shown in live.steps(2 * MOST_WAITING // 5):
+        shadow.take(*shown)
     shadow.close()
 
     assert "no such weights" in shadow.failure
+    assert shadow.skipped == 0  # it is over, not late
     assert "no such weights" in shadow.status.failure
     assert [record.message for record in caplog.records] == ["candidate failed in the shadow"]
     assert value(shadow, "shadow_failed") == 1
@@ -334,10 +365,10 @@ def test_figures_tell_what_the_report_does():
 
 def test_the_delay_is_told_in_seconds():
     """Prometheus has base units."""
-    live, shadow = Live(), make_shadow()
+    live, shadow = Live(), make_shadow(Late(2))
     show(shadow, live.day())
 
-    assert value(shadow, "shadow_delay_seconds") == 0.0
+    assert value(shadow, "shadow_delay_seconds") == 2.0
     assert NO_SHADOW.delay_seconds is None
 
 
@@ -358,17 +389,6 @@ def test_a_report_says_from_when_to_when():
     clock.sleep(60)
 
     assert (shadow.report().since_ms, shadow.report().until_ms) == (begun, begun + 60_000)
-
-
-def test_it_opens_as_the_settings_say():
-    """Rule and canaries are the daemon's, or the comparison isn't of bundles."""
-    candidate, live = sight(), sight()
-    shadow = open_shadow(Settings(bundle="", shadow=Section(links=0.5)), candidate, live, "here")
-    shadow.take(*Live(40).step())
-    shadow.step()
-
-    assert shadow.candidate == candidate.bundle.id
-    assert 0 < shadow.report().windows < 40
 
 
 def test_nothing_to_do_is_nothing_done():

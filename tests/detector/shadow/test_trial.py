@@ -4,12 +4,26 @@ import numpy as np
 import pytest
 
 from detector.config import State
+from detector.enrolment import Act, enrol
 from detector.shadow.report import CanaryPair, Onsets
 from detector.shadow.trial import FORGET_SECONDS, Shown
+from detector.sight import Sight
 from detector.state import NORMAL, SILENT
 from tests.fakes import make_spec
 
-from .live import FAULTS, SPEC, Blind, Knowing, Late, Live, canaries, facts, make_trial, sight
+from .live import (
+    FAULTS,
+    SPEC,
+    Blind,
+    Counting,
+    Knowing,
+    Late,
+    Live,
+    canaries,
+    facts,
+    make_trial,
+    sight,
+)
 
 
 def run(trial, live, batches):
@@ -150,6 +164,37 @@ def test_a_silent_link_is_silent_to_both_until_it_is_heard():
     assert report.onsets == {}
 
 
+def test_a_candidate_may_hear_a_link_again_before_the_live_bundle_does():
+    """It begins in silence once, not with every window until the other is sure."""
+    live = Live(1, rule=State(evidence=20.0))
+    trial = make_trial()
+    run(trial, live, live.steps(60))
+    state = live.steady.link("trunk-0")
+    live.steady.turn(state, SILENT, state.last_ms + 12_000, state.last_ms)
+    live.steady.take_turns()
+    live.second += 15
+    report = run(trial, live, live.steps(60))
+
+    assert report.states[SILENT][NORMAL] > 0
+
+
+def test_a_link_that_was_just_repaired_has_no_canary():
+    """What is held back comes then: the live bundle plants nothing there either."""
+    live = Live({"trunk-0": "blocked"})
+    for _ in live.steps(20):
+        pass
+    live.is_now["trunk-0"] = NORMAL
+    while live.steady.link("trunk-0").label != NORMAL:
+        live.step()
+    planting = canaries(sight())
+    trial = make_trial(canaries=planting)
+
+    run(trial, live, live.steps(20))
+    assert len(planting) == 0
+    run(trial, live, live.steps(30))
+    assert len(planting) == 1
+
+
 def test_a_candidate_that_needs_more_counts_what_it_can_not_use():
     """Live these would be dead letters, so promotion must know."""
     strict = make_spec(optional=())  # blocked links have no response time
@@ -203,6 +248,52 @@ def test_after_windows_were_left_out_links_begin_as_they_are_live():
 
     assert report.agreement == 1.0
     assert report.onsets == {}
+
+
+def test_what_one_side_had_found_before_the_gap_is_no_miss_of_the_other():
+    """It was about to find it too, maybe."""
+    trial, live = make_trial(Late(2)), Live(1)
+    run(trial, live, live.steps(20))
+    live.is_now["trunk-0"] = "blocked"
+    while not (shown := live.step()).turns:
+        trial.take(shown, float(live.second))
+    report = run(trial, live, [shown])
+    assert report.onsets["blocked"] == Onsets(1, 0, 0)
+
+    trial.begin_anew(float(live.second))
+
+    assert trial.report(**facts()).all_onsets == Onsets()
+
+
+def test_a_finding_that_waited_too_long_is_not_matched():
+    """What is kept for it is bounded, whatever links' clocks say."""
+    trial, live = make_trial(Late(2)), Live(1)
+    run(trial, live, live.steps(20))
+    live.is_now["trunk-0"] = "blocked"
+    while not (shown := live.step()).turns:
+        trial.take(shown, float(live.second))
+    trial.take(shown, float(live.second))
+    for _ in range(10):
+        trial.take(live.step(), 10_000.0)
+
+    assert trial.report(**facts()).onsets["blocked"] == Onsets(1, 1, 0)
+
+
+def test_a_label_that_was_enrolled_meanwhile_is_named():
+    """Or the candidate would seem to miss what nobody had taught it."""
+    live, trial = Live(1, Counting()), make_trial(Counting())
+    live.load = 2000.0
+    window = live.step().windows[0].values[None]
+    act = Act(at_ms=0, who="me", what="enrolled")
+    flood = enrol(label="flood", link="x", start_ms=0, spec=SPEC, values=window, act=act)
+    live.load = 100.0
+    run(trial, live, live.steps(20))
+
+    trial.use(Sight.of(sight().bundle, Counting(), [flood]))
+    live.load = 2000.0
+    report = run(trial, live, live.steps(20))
+
+    assert report.onsets["flood"] == Onsets(0, 1, 0)
 
 
 def test_links_that_went_away_are_forgotten():

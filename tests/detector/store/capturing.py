@@ -21,7 +21,7 @@ def main() -> None:
 
     def clock() -> Moment:
         since = time.monotonic() - began
-        return Moment(since, time.time() + since * 5000)
+        return Moment(since, time.time() + since * 20_000)
 
     store = CaptureStore(quick(flush_seconds=0.002), SPEC, Path(sys.argv[1]), "a", clock=clock)
     second, is_told = int(sys.argv[2]), False

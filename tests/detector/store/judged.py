@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from detector.config import Store
 from detector.store import CaptureStore
@@ -13,6 +13,9 @@ from detector.store.row import Row
 from detector.verdict import Verdict
 from detector.window import Window, WindowSpec
 from tests.fakes import NOON_MS, make_spec
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SPEC = make_spec()  # four steps of a second, four features
 LAST = SPEC.steps - 1
@@ -93,16 +96,17 @@ def files_in(folder: Path, kind: str = "*") -> list[Path]:
     return sorted(folder.glob(f"**/{kind}/*/*.parquet"))
 
 
-def tables_in(folder: Path, kind: str = "*") -> Iterator[pd.DataFrame]:
+def tables_in(folder: Path, kind: str = "*") -> Iterator["DataFrame"]:
     """Read each file of a kind."""
+    import pandas as pd  # not for the process that captures
+
     for file in files_in(folder, kind):
         yield pd.read_parquet(file)
 
 
 def stored(folder: Path, kind: str = "*", link: str = "trunk-1") -> list[float]:
     """Say which rows of a link are there, in seconds after noon."""
-    tables = list(tables_in(folder, kind))
-    if not tables:
-        return []
-    table = pd.concat(tables)
-    return sorted((table.loc[table["link"] == link, "t_ms"] - NOON_MS) / 1000)
+    times: list[int] = []
+    for table in tables_in(folder, kind):
+        times += table.loc[table["link"] == link, "t_ms"].tolist()
+    return sorted((t_ms - NOON_MS) / 1000 for t_ms in times)

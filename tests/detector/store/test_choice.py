@@ -215,6 +215,7 @@ def test_jitter_neither_doubles_a_row_nor_drops_one():
     push(choice, *calm(*(second + 0.4 * (second % 2) for second in range(20))))
 
     assert [round(second) for second in chosen(choice)["normal"]] == list(range(-LAST, 20))
+    assert choice.passed == 0
 
 
 def test_the_past_gets_shorter_for_all_links_when_memory_is_short():
@@ -272,13 +273,13 @@ def test_links_that_left_are_forgotten():
 
 def test_after_a_reload_what_is_around_a_change_is_still_kept():
     """Operators reload when something happened."""
-    choice = make_choice(normal_share=0.0)
+    choice = make_choice(normal_share=0.0, around_seconds=3.0)
     push(choice, *faulty(0, since=0), *calm(1, since=1))
 
     choice.use(make_spec(steps=2))
     push(choice, *(judged(n, since=1, spec=choice.spec) for n in range(2, 20)))
 
-    assert chosen(choice)["around"] == list(range(1, 2 + AROUND))
+    assert chosen(choice)["around"] == list(range(1, 2 + 3))
 
 
 def test_windows_of_another_shape_begin_anew_and_say_nothing_twice():

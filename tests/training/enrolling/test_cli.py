@@ -143,6 +143,38 @@ def test_over_the_budget_it_is_refused_unless_that_is_said_too(bundles, tmp_path
     assert len(kept(bundles)) == 1
 
 
+def test_unknowns_that_somebody_named_are_not_offered_again(bundles, tmp_path):
+    """What is listed is what there is still to be explained."""
+    store = a_store(tmp_path / "captures", LIVES)
+    name = acts.make(
+        at_ms=NOON_MS,
+        who="bob",
+        what="rename",
+        label="chatter",
+        link="trunk-2",
+        from_ms=NOON_MS + 130_000,
+        to_ms=NOON_MS + 200_000,
+    )
+    acts.write(name, store)
+    where = ("--store", store, "--bundles", bundles, *EVER, "--preview", "--json")
+    what = ("--label", "chatter", "--link", "trunk-9", "--from", BEGAN, "--to", ENDED)
+
+    found = json.loads(call("enroll", *where, *what).stdout)
+
+    assert found["unknowns"] == 1
+    assert [one["truth"] for one in found["firings"]] == ["chatter"]
+
+
+def test_a_links_name_is_no_pattern(bundles, tmp_path):
+    """Names with brackets are common on routers."""
+    store = a_store(tmp_path / "captures", {"et[9]": LIVES["trunk-9"], "et9": LIVES["trunk-3"]})
+    where = ("--store", store, "--bundles", bundles, *EVER, "--yes")
+    what = ("--label", "chatter", "--link", "et[9]", "--from", BEGAN, "--to", ENDED)
+
+    assert call("enroll", *where, *what).exit_code == 0
+    assert [one.link for one in kept(bundles).values()] == ["et[9]"]
+
+
 def test_what_is_enrolled_already_is_not_enrolled_twice(enroll, bundles):
     """Two engineers look at the same incident; removed once, it may come back."""
     assert enroll("--yes").exit_code == 0

@@ -1,5 +1,7 @@
 """Anchors that travel: whole and unaltered, or not at all."""
 
+import hashlib
+import hmac
 import json
 
 import msgspec
@@ -56,6 +58,17 @@ def test_a_signed_pack_is_read_with_its_key_and_with_no_other(packed, name):
         read(file, KEY + b"!")
     with pytest.raises(EnrollingError, match="is not signed"):
         read(packed()[0], KEY)
+
+
+def test_both_digests_are_of_the_very_bytes_of_the_contents(packed):
+    """Another program can check and make them, in whatever language."""
+    file, _ = packed("site.json", KEY)
+    plain, data = json.loads(file.read_text()), file.read_bytes()
+    contents = data[data.index(b'"contents":') + len(b'"contents":') : -1]
+
+    assert plain["sha256"] == hashlib.sha256(contents).hexdigest()
+    signed = b"anchorwatch-anchors 1\0" + contents
+    assert plain["hmac_sha256"] == hmac.new(KEY, signed, hashlib.sha256).hexdigest()
 
 
 def test_a_pack_made_anew_with_another_hash_is_not_signed_by_that(packed, show):

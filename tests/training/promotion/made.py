@@ -11,11 +11,15 @@ from detector.bundle import Bundle
 from detector.bundles import BundleStore
 from detector.inputs import Inputs
 from detector.shadow.report import CanaryPair, Onsets, ShadowReport, encode
-from tests.fakes import make_capture, plain_embed
+from tests.fakes import FEATURES, make_capture, make_rows, plain_embed
+from tests.training.naming.stores import capture, life
+from training.naming import acts
 from training.promotion.unseen import HeldBack, Side
 
 BY = {"who": "me", "why": "a test", "now_ms": 1}
 SPELL = 15  # rows of one label
+START_MS = 1_700_001_000_000  # in 2023-11-14T22
+HOUR_MS = 3_600_000
 WEEK_SECONDS = 604_800.0
 
 
@@ -71,6 +75,34 @@ def make_captures(folder: Path, runs: int = 6, first: int = 4) -> Path:
     labels = [label for label in spells for _ in range(SPELL)]
     links = {f"lab-{run}/access": labels for run in range(first, first + runs)}
     make_capture(folder / "lab.parquet", links)
+    return folder
+
+
+def make_capture_store(folder: Path, hours: int) -> Path:
+    """Write what a daemon captured of one link: each hour a link that is blocked for a while."""
+    for hour in range(hours):
+        start_ms = HOUR_MS * hour + START_MS
+        rows = life([("normal", 60), ("blocked", 40), ("normal", 60)], start_ms=start_ms)
+        for row in rows:
+            del row["packets"]
+            is_blocked = 60 <= (row["t_ms"] - start_ms) // 1000 < 100
+            values = make_rows("blocked" if is_blocked else "normal", 1)[0]
+            row.update(zip(FEATURES, values, strict=True))
+        capture(rows, folder)
+        for what, label, begin, end in (
+            ("rename", "normal", 0, 160),
+            ("rename", "blocked", 60, 100),
+        ):
+            act = acts.make(
+                at_ms=start_ms + begin,  # the second is the newer
+                who="me",
+                what=what,
+                link="trunk-1",
+                from_ms=start_ms + begin * 1000,
+                to_ms=start_ms + end * 1000,
+                label=label,
+            )
+            acts.write(act, folder)
     return folder
 
 

@@ -8,8 +8,10 @@ import pytest
 from detector.config import State
 from tests.fakes import FEATURES, draft_bundle, make_spec
 from tests.training.promotion.made import (
+    BY,
     confused,
     disturbed,
+    make_capture_store,
     make_captures,
     make_store,
     relearnt,
@@ -209,6 +211,35 @@ def test_states_are_judged_by_the_rule_that_the_daemon_has(tmp_path, captures):
     )
 
     assert slow["held_back_live_delay_seconds"] > usual["held_back_live_delay_seconds"]
+
+
+def test_what_daemons_captured_and_people_named_is_evidence(tmp_path):
+    """The traffic of the links in question says more than a lab's."""
+    store, (_, candidate) = make_store(tmp_path / "s", draft_bundle(), relearnt(draft_bundle()))
+    report(store, candidate)
+    seen = "2023-11-14T22"
+    learnt = relearnt(draft_bundle(), seed=5, runs=(seen,))
+    other = store.add(learnt, **BY)
+    make_capture_store(tmp_path / "captures", hours=6)
+
+    found = judge(store, candidate, Evidence(captures=[tmp_path / "captures"]), Tolerances())
+    without = judge(store, other, Evidence(captures=[tmp_path / "captures"]), Tolerances())
+
+    assert found.failed == []
+    assert found.numbers["held_back_runs"] == 6
+    assert found.numbers["held_back_onsets"] == 12
+    assert without.numbers["held_back_runs"] == 5
+
+
+def test_a_label_file_that_can_not_be_read_is_a_failure_with_the_reason(tmp_path):
+    """Without it nobody knows what the rows were."""
+    store, (_, candidate) = make_store(tmp_path / "s", draft_bundle(), relearnt(draft_bundle()))
+    make_capture_store(tmp_path / "captures", hours=1)
+    (tmp_path / "captures" / "labels" / "1-x.json").write_text("{")
+
+    found = judge(store, candidate, Evidence(captures=[tmp_path / "captures"]), Tolerances())
+
+    assert "1-x.json" in found.failed[0].says
 
 
 def test_judging_says_what_it_is_at(tmp_path, captures):

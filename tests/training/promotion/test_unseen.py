@@ -8,6 +8,7 @@ import pytest
 
 from detector.capture import CaptureError
 from detector.encoder import open_encoder
+from detector.oncall.strangeness import Calibration, Known, Tail
 from detector.sight import Sight
 from detector.window import WindowSpec
 from tests.fakes import FEATURES, draft_bundle, make_capture, make_spec
@@ -126,6 +127,26 @@ def test_a_label_that_the_candidate_has_forgotten_counts_against_it(captures):
 
     assert found.lead < -0.2
     assert "capacity-limited" in found.labels
+
+
+def test_what_a_candidate_calls_unknown_it_has_not_found(captures):
+    """States are those that the daemon would give, and to it what is too strange has no name."""
+    live = draft_bundle()
+    wary = [knowing(live, scale) for scale in (1e-4, 1e4)]
+
+    much, nothing = (judged(live, one, [captures]) for one in wary)
+
+    assert nothing.candidate == nothing.live
+    assert much.candidate.found < much.live.found
+    assert much.lead == 0  # its nearest anchors are the same
+
+
+def knowing(bundle, scale):
+    """Give a bundle that knows normal traffic, and how far other traffic may be from it."""
+    calibration = Calibration(scale, Tail(1.0, 1, 168.0, 1.0), {}, neighbours=1)
+    points = bundle.anchor_embeddings[[label == "normal" for label in bundle.labels]]
+    manifest = msgspec.structs.replace(bundle.manifest, known=calibration)
+    return replace(bundle, manifest=manifest, known=Known(points, calibration))
 
 
 def test_bundles_that_read_features_in_another_order_see_the_same(captures):

@@ -9,10 +9,16 @@ import numpy as np
 
 from detector.bundle import Bundle, load, save
 from detector.capture import LinkCapture
+from detector.state import RESERVED
 from detector.window import WindowSpec
 from tests.training.captures import ANSWERED, FEATURES, Recorder, make_table, tiny_training, write
-from training.retraining.gathered import Limits
+from tests.training.naming.stores import save as save_rows
+from training.naming.acts import make
+from training.naming.acts import write as write_act
+from training.naming.pieces import name_of as name_piece
+from training.retraining.gathered import Limits, labels_of
 from training.retraining.retrain import Retrained, Wanted, retrain
+from training.traffic import name_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 1_700_006_400_000  # 2023-11-15, midnight
@@ -32,10 +38,8 @@ def piece(
     late = np.where(answers > 0, 20 / np.maximum(answered, 0.1), 0)
     columns = (2 * requests, 2 * answers, requests, answers, late)
     start_ms = DAY_MS + hour * HOUR_MS + minute * 60_000
-    day, of_day = 15 + hour // 24, hour % 24
-    name = f"2023-11-{day:02}T{of_day:02}/{link}@{minute:02}:00"
     values = np.stack(columns, axis=1).astype(np.float32)
-    return LinkCapture(name, start_ms, 1000, values, truth, truth)
+    return LinkCapture(name_piece(link, start_ms), start_ms, 1000, values, truth, truth)
 
 
 def hours_of(links: Sequence[LinkCapture], label: str) -> set[str]:
@@ -72,3 +76,27 @@ def weekly() -> Retrained:
     """Retrain once for all tests of this process, from scratch."""
     with TemporaryDirectory() as folder:
         return retrained(Path(folder), week())
+
+
+def capture(links: Sequence[LinkCapture], store: Path) -> None:
+    """Write pieces as a daemon captures faults, and name each stretch of them by its label."""
+    for link in links:
+        name, begin = name_of(link), link.start_ms
+        rows = [
+            {"link": name, "t_ms": begin + 1000 * place, "source": "probe"}
+            | dict(zip(FEATURES, row, strict=True))
+            for place, row in enumerate(link.values)
+        ]
+        save_rows(rows, store, kind="fault")
+        for label in labels_of(link) - set(RESERVED):
+            places = np.flatnonzero(link.labels == label)
+            act = make(
+                at_ms=DAY_MS,
+                who="operator",
+                what="rename",
+                label=label,
+                link=name,
+                from_ms=begin + 1000 * int(places[0]),
+                to_ms=begin + 1000 * int(places[-1] + 1),
+            )
+            write_act(act, store)

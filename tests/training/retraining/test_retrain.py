@@ -202,8 +202,16 @@ def test_from_weights_nothing_is_validated_on_that_the_parent_learnt(tmp_path):
 @pytest.mark.usefixtures("eagerly")
 def test_from_weights_with_nothing_new_to_validate_on_is_refused(tmp_path):
     """Said before the work, and what to do."""
+    bundle = running()
+    before = bundle.manifest.training
+    everything = msgspec.structs.replace(before, runs=before.runs + before.validation_runs)
+    refitted = replace(
+        bundle, manifest=msgspec.structs.replace(bundle.manifest, training=everything)
+    )
+    wanted = Wanted(epochs=1, learning_rate=1e-3)
+
     with pytest.raises(CaptureError, match="use --from-scratch"):
-        retrained(tmp_path, [piece(1, None)], epochs=1, learning_rate=1e-3)
+        retrain(refitted, [write(make_table(), tmp_path)], [], wanted, lambda *_: None)
 
 
 @pytest.mark.usefixtures("eagerly")
