@@ -21,6 +21,7 @@ from .source import Message, Move, Place, Vitals
 log = logging.getLogger(__name__)
 
 CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
+METADATA_MS = 10_000  # until a topic that was made since, or has more partitions, is noticed
 COMMIT_MS = 3000
 CLOSE_MS = 2000
 POSITION_MS = 100  # mostly it is known without asking
@@ -132,6 +133,7 @@ class KafkaSource:
                 session_timeout_ms=round(settings.session_seconds * 1000),
                 heartbeat_interval_ms=round(settings.session_seconds * 1000 / 15),
                 max_partition_fetch_bytes=FETCH_BYTES,
+                metadata_max_age_ms=METADATA_MS,
                 # Cooperative: a daemon that comes or goes moves only the links that it must.
                 # A class, not an instance, which would mix up two consumers' states.
                 partition_assignment_strategy=[CooperativeStickyAssignor],

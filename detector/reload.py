@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .bundle import BundleError
-from .bundles import BundleStore, is_store, resolve
+from .bundles import BundleStore, is_store
 from .candidate import Candidate
 from .config import ConfigError, Settings
 from .enrolment import Enrolment
 from .enrolments import Enrolments, EnrolmentsUnavailableError
 from .figures import Figure
 from .oncall.duty import View
-from .oncall.opening import Model, open_bundle, open_view
+from .oncall.opening import Model, open_current, open_view
 from .window import WindowSpec
 
 log = logging.getLogger(__name__)
@@ -220,11 +220,7 @@ class Reloads:
         return True
 
     def _load(self) -> Model:
-        path = Path(self._settings.bundle)
-        folder = resolve(path)
-        model = open_bundle(folder, self._settings)
-        if is_store(path) and model.bundle.id != folder.name:
-            raise BundleError(f"bundle {folder}: it is another one, {model.bundle.id}")
+        model = open_current(Path(self._settings.bundle), self._settings)
         if why := unfit(model.spec, self.model.spec):
             raise BundleError(f"bundle {model.bundle.id}: {why}; restart the daemon to use it")
         return model

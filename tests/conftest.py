@@ -48,20 +48,21 @@ def make_service_of_the_bundle(bundle: Bundle, encoder: Encoder) -> Callable[...
 
 
 @pytest.fixture(scope="session")
-def _proxied() -> Iterator[tuple[Broker, Proxy]]:
+def proxied() -> Iterator[tuple[Broker, Proxy]]:
+    """Give a real broker behind a proxy, for all tests of the session."""
     with Proxy() as proxy, open_broker(through=proxy) as broker:
         yield broker, proxy
 
 
 @pytest.fixture
-def broker(_proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
+def broker(proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
     """Give a real broker behind a proxy; whatever a test did to the proxy is undone."""
-    broker, proxy = _proxied
+    broker, proxy = proxied
     yield broker
     proxy.resume()
 
 
 @pytest.fixture
-def proxy(_proxied: tuple[Broker, Proxy]) -> Proxy:
+def proxy(proxied: tuple[Broker, Proxy]) -> Proxy:
     """Give what the daemon reaches the broker through."""
-    return _proxied[1]
+    return proxied[1]

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 from detector import __version__
 from detector.bundle import Bundle, load
-from detector.bundles import resolve
+from detector.bundles import is_store, resolve
 from detector.config import ConfigError, Settings
 from detector.encoder import Encoder, open_encoder
 from detector.enrolment import Enrolment
 from detector.sight import Sight
 from detector.state import NORMAL, Steady
+from detector.versions import held_to_its_name
 from detector.window import WindowSpec
 
 from .attention import Attention
@@ -56,7 +57,16 @@ def open_model(settings: Settings) -> Model:
         BundleError: if the bundle can't be used.
         ConfigError: if the engine is not installed.
     """
-    return open_bundle(resolve(Path(settings.bundle)), settings)
+    return open_current(Path(settings.bundle), settings)
+
+
+def open_current(path: Path, settings: Settings) -> Model:
+    """Open a bundle, or the one that a store says is in use; errors as `open_model`'s."""
+    folder = resolve(path)
+    model = open_bundle(folder, settings)
+    if is_store(path):
+        held_to_its_name(model.bundle, folder)
+    return model
 
 
 def open_bundle(path: Path, settings: Settings) -> Model:

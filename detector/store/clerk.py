@@ -4,7 +4,6 @@ In a thread of its own: a disk may take seconds, and judging and choosing go on 
 can't be written is tried again until the daemon stops.
 """
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -76,18 +75,25 @@ class Clerk:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        with contextlib.ExitStack() as closing:
-            self._try(lambda: closing.callback(self._open().close))
-            while True:
-                try:
-                    parcel = self._inbox.get(timeout=0 if self._joining else IDLE_SECONDS)
-                except Empty:
-                    self._try(self._tend)
-                    continue
+        try:
+            self._try(self._open)
+            self._work()
+        finally:
+            if self._shelf is not None:
+                self._shelf.close()
+
+    def _work(self) -> None:
+        """Write parcels until told to end, and tend the files between them."""
+        while True:
+            try:
+                parcel = self._inbox.get(timeout=0 if self._joining else IDLE_SECONDS)
+            except Empty:
+                pass
+            else:
                 if parcel is None:
                     return
                 self._deliver(parcel)
-                self._try(self._tend)
+            self._try(self._tend)
 
     def _deliver(self, parcel: Pending) -> None:
         """Write a parcel, if need be again and again."""

@@ -8,14 +8,12 @@ train` does. The normal links that it has not learnt from are then watched by th
 again: no link of a network is so much the same, so this is the worst case), and changed.
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from detector.bundle import Bundle, load, save
 from detector.capture import LinkCapture, links_of, read_links, read_table
@@ -26,20 +24,18 @@ from detector.encoder import Encoder, open_encoder
 from detector.inputs import Inputs
 from detector.state import NORMAL
 from detector.verdict import Verdict
-from detector.window import DIRECTIONS, Window, WindowSpec, is_count
-from training.augment import LONGEST
+from detector.window import Window, WindowSpec
 from training.data import pool
 from training.settings import Settings as Recipe
 from training.split import Fold, mix_folds, run_folds
 from training.train import train
 
+from .changes import CHANGES, Change, Windows, as_it_is
 from .oncall import LABELS, MIXES
 
 DAY_SECONDS = 86_400
 LEAST = 20  # windows of a link, a span apart, that is watched
 PORTS = {"in": "fwd", "out": "rev"}  # of the router, to ours
-Windows = NDArray[np.float32]  # (windows, steps, features)
-Change = Callable[[Windows, WindowSpec], Windows]
 
 
 @dataclass(frozen=True)
@@ -50,75 +46,9 @@ class Watched:
     values: Windows
 
 
-def as_it_is(values: Windows, _spec: WindowSpec) -> Windows:
-    """Change nothing."""
-    return values
-
-
-def busier(times: float) -> Change:
-    """Make more of everything that is counted."""
-
-    def change(values: Windows, spec: WindowSpec) -> Windows:
-        counts = np.array([is_count(name) for name in spec.features])
-        return np.where(counts, values * np.float32(times), values)
-
-    return change
-
-
-def quieter(values: Windows, spec: WindowSpec) -> Windows:
-    """Leave one event in eight, by chance."""
-    rng = np.random.default_rng(0)
-    counts = np.array([is_count(name) for name in spec.features])
-    kept = rng.binomial(np.nan_to_num(values).clip(0).astype(np.int64), 1 / 8)
-    return np.where(counts & ~np.isnan(values), kept, values).astype(np.float32)
-
-
-def averaged(values: Windows, _spec: WindowSpec) -> Windows:
-    """Measure every five steps, and report the mean in each of them."""
-    shape = (len(values), -1, LONGEST, values.shape[2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of what was not observed at all
-        means = np.nanmean(values.reshape(shape), axis=2, keepdims=True)
-    return np.broadcast_to(means, (*means.shape[:2], LONGEST, means.shape[3])).reshape(
-        values.shape
-    )
-
-
-def slower(values: Windows, spec: WindowSpec) -> Windows:
-    """Let everything be answered after three times as long."""
-    times = [3 if name.endswith("response_ms") else 1 for name in spec.features]
-    return values * np.array(times, np.float32)
-
-
-def without_means(values: Windows, spec: WindowSpec) -> Windows:
-    """Report no means and maxima any more."""
-    counts = np.array([is_count(name) for name in spec.features])
-    return np.where(counts, values, np.float32(np.nan))
-
-
-def turned(values: Windows, spec: WindowSpec) -> Windows:
-    """Call the other end forward."""
-    here, there = next(pair for pair in DIRECTIONS if spec.features[0].startswith(pair))
-    order = []
-    for name in spec.features:
-        old, new = (here, there) if name.startswith(here) else (there, here)
-        order.append(spec.features.index(new + name.removeprefix(old)))
-    return values[..., order]
-
-
-CHANGES: dict[str, Change] = {
-    "as recorded": as_it_is,
-    "load x3": busier(3),
-    "load x8": busier(8),
-    "one event in eight": quieter,
-    "five steps averaged": averaged,
-    "answers after 3 times as long": slower,
-    "no means and maxima": without_means,
-    "directions exchanged": turned,
-}
-
-
-def bundles(captures: Sequence[Path], work: Path) -> Iterator[tuple[str, Bundle, Fold]]:
+def bundles(
+    captures: Sequence[Path], work: Path, *, refit: bool
+) -> Iterator[tuple[str, Bundle, Fold]]:
     """Train what is not trained yet."""
     everything = pool(captures, Recipe(labels=LABELS))
     folds = [("runs", fold) for fold in run_folds(everything.links, 4, 0)]
@@ -127,7 +57,8 @@ def bundles(captures: Sequence[Path], work: Path) -> Iterator[tuple[str, Bundle,
         path = work / f"{kind}-{number}"
         if not path.exists():
             click.echo(f"training {path.name}", err=True)
-            recipe = Recipe(labels=LABELS, leave_out=tuple(sorted(fold.runs)))
+            out = tuple(sorted(fold.runs))
+            recipe = Recipe(labels=LABELS, leave_out=out, refit=refit)
             save(train(captures, recipe, lambda *_: None), path)
         yield kind, load(path), fold
 
@@ -239,12 +170,13 @@ HEAD = (
 @click.command()
 @click.argument("captures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--work", required=True, type=click.Path(path_type=Path), help="Keeps the bundles")
+@click.option("--refit/--no-refit", default=True, help="As a bundle is made, or in half the time")
 @click.option("--ports", "router", type=click.Path(exists=True, path_type=Path), help="A router's")
-def main(captures: tuple[Path, ...], work: Path, router: Path | None) -> None:
+def main(captures: tuple[Path, ...], work: Path, refit: bool, router: Path | None) -> None:
     """Count false alarms and what is found, on links that no bundle has learnt from."""
     rows: dict[str, list[DriftStatus]] = {}
     factors: list[dict[str, float]] = []
-    for kind, bundle, fold in bundles(captures, work):
+    for kind, bundle, fold in bundles(captures, work, refit=refit):
         encoder, spec = open_encoder(bundle), bundle.manifest.window
         links = [link for link in read_links(captures, spec) if link.run in fold.runs]
         mine, day = watched(links, spec), DAY_SECONDS * 1000 // spec.span_ms

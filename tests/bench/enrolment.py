@@ -8,8 +8,8 @@ links of the other runs are judged over time by the daemon's rule: whether the k
 its name, which other faults do, and how often links of normal runs. What each incident gave is
 kept in WORK, so that tables can be made anew without judging anew.
 
-A *reach* is how many times nearer to an enrolled window a window has to be than to the known
-ones around it, upside down: 1 is `detector.anchors.CLAIM`, infinite the nearest anchor alone.
+A *reach* is how many times as far from an enrolled window as from the known ones around it a
+window may be and still be claimed; infinite is the nearest anchor alone.
 *chosen* lets the preview choose, as `anchorwatch enroll` does: the largest reach without a false
 alarm in one half of the normal runs that takes little of other faults; false alarms are then
 counted in the other half. What other faults lose was seen when it was chosen.

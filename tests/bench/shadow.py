@@ -136,8 +136,9 @@ def main(bundle: Path, captures: tuple[Path, ...], pace: float) -> None:
                 run(loaded, traffic, name, speed, found[name])
         alone = found["nothing"]
         print(
-            f"\n{title}\n| beside | windows/s | ratio | batch, ms: median, 99 % | ratio "
-            "| handed over, us | shown |\n| --- | --- | --- | --- | --- | --- | --- |"
+            f"\n{title}\n| beside | windows a second of work | ratio "
+            "| batch, ms: median, 99 % | ratio | handed over, us | shown |\n"
+            "| --- | --- | --- | --- | --- | --- | --- |"
         )
         for name, one in found.items():
             rate, usual = statistics.median(one.rates), statistics.median(one.batches)

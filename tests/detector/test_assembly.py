@@ -710,6 +710,14 @@ ELSEWHERE = {
         *("kafka.states", "kafka.sightings", "kafka.dead_letters", "kafka.session_seconds"),
     ),
     "test_kafka_sink.py": ("kafka.delivery_seconds",),
+    "enrolments/test_kafka.py": ("kafka.anchors",),
+    "store/test_store_settings.py": (
+        *("store.path", "store.normal_share", "store.around_seconds", "store.flush_seconds"),
+        *("store.most_gb", "store.days", "store.memory_mb"),
+    ),
+    "shadow/test_shadow.py": ("shadow.links", "shadow.time_share"),
+    "drift/test_drift.py": ("drift.hours", "drift.times"),
+    "test_reload.py": ("reload.look_seconds",),
 }
 
 

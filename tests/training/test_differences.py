@@ -181,15 +181,17 @@ def test_stores_are_judged_too_under_the_names_of_their_links(tmp_path):
 
 def test_who_has_learnt_from_a_run_is_said(tmp_path):
     """A bundle that knows a run by heart is no witness there."""
-    path = write(make_table(), tmp_path)
+    path = write(make_table(runs=4), tmp_path)
+    training = msgspec.structs.replace(asleep().manifest.training, runs=("r0", "r1"))
+    manifest = msgspec.structs.replace(asleep().manifest, training=training)
+    other = replace(asleep(), manifest=manifest)
+    training = msgspec.structs.replace(running().manifest.training, runs=("r1", "r2"))
+    manifest = msgspec.structs.replace(running().manifest, training=training)
 
-    found = compare(running(), asleep(), [path], QUIET)
+    found = compare(replace(running(), manifest=manifest), other, [path], QUIET)
 
-    runs = running().manifest.training.runs
-    for one in found.differences:
-        is_learnt = one.link.partition("/")[0] in runs
-        assert one.learnt == (("old", "new") if is_learnt else ())
-    assert {one.learnt for one in found.differences} == {("old", "new"), ()}
+    learnt = {one.link.partition("/")[0]: one.learnt for one in found.differences}
+    assert learnt == {"r0": ("new",), "r1": ("old", "new"), "r2": ("old",), "r3": ()}
 
 
 def test_a_candidate_that_learnt_a_new_fault_names_it(tmp_path):

@@ -17,7 +17,7 @@ from training.when import as_text
 from .errors import EnrollingError
 
 Doing = Literal["disabled", "enabled", "removed"]
-READ_SECONDS = 30.0  # until the topic must have been read
+READ_SECONDS = 10.0  # until the topic must have been read
 PAUSE_SECONDS = 0.2
 
 

@@ -95,10 +95,12 @@ def previews(
     """Judge captured traffic without what is to be enrolled, and with it at each reach."""
     steps = before.bundle.manifest.window.steps
     pieces, left_out = _drawn(traffic, steps, most, seed)
-    watched: dict[float, list[Watched]] = {reach: [] for reach in after}
+    reaches = sorted(after, reverse=True)
+    watched: dict[float, list[Watched]] = {reach: [] for reach in reversed(reaches)}
+    sights = [after[reach] for reach in reaches]
     total, done = sum(_windows(piece, steps) for piece in pieces), 0
     for piece in pieces:
-        for reach, one in zip(after, watch(piece, before, [*after.values()], rule), strict=False):
+        for reach, one in zip(reaches, watch(piece, before, sights, rule), strict=False):
             watched[reach].append(one)
         done += _windows(piece, steps)
         progress(done, total)

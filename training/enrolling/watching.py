@@ -43,7 +43,10 @@ class Watched:
 def watch(
     piece: Piece, before: Sight, after: Sequence[Sight], rule: State | None
 ) -> list[Watched]:
-    """Judge a piece of traffic without and with the anchor; nothing if it has no whole window."""
+    """Judge a piece of traffic without and with the anchor; nothing if it has no whole window.
+
+    *after* is what is seen with the anchor, from its widest reach to its narrowest.
+    """
     spec = before.bundle.manifest.window
     rows = np.flatnonzero(piece.rows.usable(spec))
     if not len(rows):
@@ -52,13 +55,16 @@ def watch(
     ends_ms = piece.rows.start_ms + spec.span_ms + rows * piece.rows.step_ms
     truth, seen = _truth(piece, rows + spec.steps - 1), before.look(points)
     was = seen, _states(before, seen, ends_ms, rule)
-    watched = []
+    watched, now = [], was
+    is_as_before = False
     for sight in after:
-        seen = sight.look(points)
-        # A label that is new and that no window is called can't be any state: all is as it was.
-        is_as_before = not _says_new(seen, before, sight)
-        states = was[1] if is_as_before else _states(sight, seen, ends_ms, rule)
-        watched.append(Watched(piece, ends_ms, truth, was, (seen, states)))
+        if not is_as_before:
+            seen = sight.look(points)
+            # A label that is new and that no window is called can't be any state, and what is
+            # called nothing at one reach is called nothing at a narrower one.
+            is_as_before = not _says_new(seen, before, sight)
+            now = seen, was[1] if is_as_before else _states(sight, seen, ends_ms, rule)
+        watched.append(Watched(piece, ends_ms, truth, was, now))
     return watched
 
 

@@ -70,7 +70,7 @@ def of_episodes(episodes: Iterable[Episode], saying: Saying) -> list[Naming]:
         whole = one.first_ms, max(one.until_ms, one.sure_ms[1])
         is_fault = saying.what == "rename" and saying.label != NORMAL
         from_ms, to_ms = one.sure_ms if is_fault else whole
-        acts.append(_act(saying, one.link, from_ms, to_ms, one.id))
+        acts.append(_act(saying, one.link, max(0, from_ms), to_ms, one.id))
     return acts
 
 

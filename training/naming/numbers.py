@@ -52,11 +52,7 @@ def members(paths: Sequence[Path], name: str, there: Collection[str]) -> list[st
 
 def remembered(paths: Sequence[Path]) -> dict[str, int]:
     """Give the number of each episode's group, as it was shown first."""
-    found: dict[str, int] = {}
-    for path in paths:
-        for entry in _entries(_read(home_of(path) / FOLDER / FILE)):
-            found.setdefault(entry.episode, entry.number)
-    return found
+    return _known(b"".join(_read(home_of(path) / FOLDER / FILE) + b"\n" for path in paths))
 
 
 def numbered(store: Path, groups: Sequence[Collection[str]]) -> list[int]:
@@ -71,7 +67,7 @@ def numbered(store: Path, groups: Sequence[Collection[str]]) -> list[int]:
         fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
         file.seek(0)
         data = file.read()
-        known = {entry.episode: entry.number for entry in reversed(_entries(data))}
+        known = _known(data)
         numbers = choose(known, groups)
         fresh = [
             Entry(episode, number)
@@ -121,12 +117,13 @@ def _read(file: Path) -> bytes:
         return b""
 
 
-def _entries(data: bytes) -> list[Entry]:
-    """Read what was noted; a line that a power failure tore is as if nobody had looked."""
-    found = []
+def _known(data: bytes) -> dict[str, int]:
+    """Read what was noted first; a line that a power failure tore is as if nobody had looked."""
+    found: dict[str, int] = {}
     for line in data.splitlines():
         try:
-            found.append(msgspec.json.decode(line, type=Entry))
+            entry = msgspec.json.decode(line, type=Entry)
         except (msgspec.MsgspecError, UnicodeError):
             continue
+        found.setdefault(entry.episode, entry.number)
     return found

@@ -24,31 +24,19 @@ LATE_MS = 60_000
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a daemon's verdicts say for and against each row: (rows,)."""
-
-    is_proven: Flags  # normal, by its own record
-    is_doubted: Flags  # a window over it was something else than normal
-
-
-def prove(rows: Rows, steps: Times, groups: Sequence[slice]) -> Proof:
-    """Weigh what each daemon's own record says of its rows."""
+def prove(rows: Rows, steps: Times, groups: Sequence[slice]) -> Flags:
+    """Tell which rows are normal by their own daemon's record, if nobody doubts it: (rows,)."""
     normal = rows.code(NORMAL)
     judged = rows.start_ms != NONE
     well = judged & (rows.label == normal) & (rows.state == normal)
-    said, against = np.zeros((2, len(rows) + 1), np.int64)
+    over = np.zeros(len(rows) + 1, np.int64)  # windows, as they begin and end
     for group in groups:
-        ends = np.flatnonzero(judged[group]) + group.start
+        ends = np.flatnonzero(well[group]) + group.start
         begins = group.start + np.searchsorted(rows.t_ms[group], rows.start_ms[ends])
-        for count, which in ((said, well[ends]), (against, ~well[ends])):
-            np.add.at(count, begins[which], 1)
-            np.add.at(count, ends[which] + 1, -1)
-    is_doubted = (np.cumsum(against)[:-1] > 0) | rows.faulty
-    is_said = np.cumsum(said)[:-1] > 0
-    return Proof(
-        rows.sampled & is_said & ~is_doubted & _is_steady(rows, steps, judged, normal), is_doubted
-    )
+        np.add.at(over, begins, 1)
+        np.add.at(over, ends + 1, -1)
+    is_proven: Flags = rows.sampled & (np.cumsum(over)[:-1] > 0)
+    return is_proven & _is_steady(rows, steps, judged, normal)
 
 
 def _is_steady(rows: Rows, steps: Times, judged: Flags, normal: int) -> Flags:
@@ -69,6 +57,7 @@ def _is_steady(rows: Rows, steps: Times, judged: Flags, normal: int) -> Flags:
     steady: Flags = (
         known
         & (rows.state[at] == normal)
+        & (rows.since_ms[at] > 0)
         & (rows.t_ms - rows.since_ms[at] >= APART_MS)
         & (until_ms - rows.t_ms - steps >= APART_MS + LATE_MS)
     )
@@ -91,7 +80,7 @@ class Captured:
         return Captured(*(getattr(self, one.name)[which] for one in fields(self)))
 
 
-def merge(rows: Rows, proof: Proof, steps: Times) -> tuple[Captured, NDArray[np.intp]]:
+def merge(rows: Rows, is_proven: Flags, steps: Times) -> tuple[Captured, NDArray[np.intp]]:
     """Make one row of each that several daemons captured; a fault that one saw counts.
 
     Gives them, and the places of the rows they are made of: those of a row follow each other,
@@ -100,21 +89,39 @@ def merge(rows: Rows, proof: Proof, steps: Times) -> tuple[Captured, NDArray[np.
     normal = rows.code(NORMAL)
     judged = rows.start_ms != NONE
     weight = judged.astype(np.int8) + (judged & (rows.label != normal))
-    weight += 2 * (judged & (rows.state != NONE) & (rows.state != normal))
+    weight += 2 * (judged & ~np.isin(rows.state, (normal, NONE)))
     order = np.lexsort((weight, rows.t_ms, rows.link))
     link, t_ms = rows.link[order], rows.t_ms[order]
     first = np.flatnonzero(starts_of(link, t_ms))
     last = order[np.append(first, len(order))[1:] - 1]
-    proven, doubted = (
+    proven, faulty = (
         np.logical_or.reduceat(flags[order], first) if len(first) else flags
-        for flags in (proof.is_proven, proof.is_doubted)
+        for flags in (is_proven, rows.faulty)
     )
+    doubted = _doubted(rows, judged & ((rows.label != normal) | (rows.state != normal)), last)
     merged = Captured(
         link=rows.link[last],
         t_ms=rows.t_ms[last],
         step_ms=steps[last],
-        is_proven=proven & ~doubted,
+        is_proven=proven & ~faulty & ~doubted,
         said=np.where(judged[last], rows.label[last], NONE),
         state=np.where(judged[last], rows.state[last], NONE),
     )
     return merged, order
+
+
+def _doubted(rows: Rows, against: Flags, merged: NDArray[np.intp]) -> Flags:
+    """Tell which of the merged rows lie in a window that speaks *against* its being normal."""
+    link, t_ms = rows.link[merged], rows.t_ms[merged]
+    over = np.zeros(len(merged) + 1, np.int64)
+    windows = np.flatnonzero(against)
+    windows = windows[np.argsort(rows.link[windows], kind="stable")]
+    first = np.flatnonzero(starts_of(rows.link[windows]))
+    for some in np.split(windows, first[1:]) if len(first) else ():
+        mine = slice(*np.searchsorted(link, (rows.link[some[0]], rows.link[some[0]] + 1)))
+        begins = np.searchsorted(t_ms[mine], rows.start_ms[some])
+        ends = np.searchsorted(t_ms[mine], rows.t_ms[some], side="right")
+        np.add.at(over, mine.start + begins, 1)
+        np.add.at(over, mine.start + ends, -1)
+    doubted: Flags = np.cumsum(over)[:-1] > 0
+    return doubted

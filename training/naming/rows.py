@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.state import NORMAL
+
 from .tables import TEXTS, TIMES, Table, read_tables
 
 NONE = -1  # stands for null among codes and times
@@ -102,7 +104,9 @@ def _as_rows(table: Table, features: tuple[str, ...]) -> Rows:
     found |= {"t_ms": times("t_ms")}
     found |= {name: times(f"verdict_{name}") for name in TIMES}
     # Of what one daemon said of a row twice, a fault counts.
-    said = (found["start_ms"], found["faulty"] & (found["start_ms"] != NONE))
+    normal = places.get(NORMAL, NONE)
+    is_fault = (found["label"] != normal) | ~np.isin(found["state"], (normal, NONE))
+    said = (found["start_ms"], is_fault & (found["start_ms"] != NONE))
     order = np.lexsort((*said, found["t_ms"], found["link"], found["daemon"]))
     values = np.full((len(table), len(features)), np.nan, np.float32)
     for place, name in enumerate(features):

@@ -1,5 +1,7 @@
 """`anchorwatch bundles`, `shadow`, `promote` and `rollback`: a bundle store from the terminal."""
 
+import dataclasses
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,10 @@ from .asking import JSON, PATHS, STORE, WHO, WHY, asked_by, fail, failing, show
 from .tolerances import taken_from, tolerance_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detector.bundles import BundleStore
+    from detector.enrolment import Enrolment
 
     from .deeds import By
 
@@ -104,7 +109,7 @@ def shadow(
     help="Captures to judge on, by runs that neither bundle has seen; can be given several times",
 )
 @click.option("--links", multiple=True, help="Links to judge on (patterns); none = as in training")
-@with_places("store")
+@with_places("store", "kafka")
 @click.option("--without-shadow", is_flag=True, help="Don't ask what daemons report: a failure")
 @click.option("--force", is_flag=True, help="Promote it whatever fails, if it works; needs --why")
 @tolerance_options
@@ -128,7 +133,8 @@ def promote(
 
     It has to work; to be no worse than the current version on captured runs that neither has
     learnt from; and to be no worse in the shadow, on the traffic of today. What can't be judged
-    counts as failed. A refusal changes nothing.
+    counts as failed. A refusal changes nothing. Both are judged with the anchors that are
+    enrolled.
     """
     from detector.bundles import BundleStore
 
@@ -138,17 +144,18 @@ def promote(
 
     if force and not why:
         raise click.UsageError("--force needs --why, for the history")
-    evidence = Evidence(
-        captures=(*captures, *places.store),
-        links=links,
-        with_shadow=not without_shadow,
-        rule=places.state,
-        budget_a_week=places.budget_a_week,
-        tell=lambda what: click.echo(f"judging: {what}", err=True),
-    )
     with failing():
         store = BundleStore.open(path)
         found, by, allowed = store.find(bundle_id), asked_by(who, why), taken_from(chosen)
+        evidence = Evidence(
+            captures=(*captures, *places.store),
+            links=links,
+            enrolled=_enrolled(path, places),
+            with_shadow=not without_shadow,
+            rule=places.state,
+            budget_a_week=places.budget_a_week,
+            tell=lambda what: click.echo(f"judging: {what}", err=True),
+        )
         judgement, action = promoted(store, found, evidence, allowed, by, force=force)
     show(judgement, checks_text, as_data)
     failed = f", {len(judgement.failed)} check(s) failed" if judgement.failed else ""
@@ -182,6 +189,22 @@ def rollback(path: Path, bundle_id: str | None, who: str, why: str) -> None:
 
 
 COMMANDS = (bundles, shadow, promote, rollback)
+
+
+def _enrolled(path: Path, places: Places) -> "Sequence[Enrolment]":
+    """Read the anchors that daemons go by now, besides the bundle's own."""
+    from contextlib import closing
+
+    from detector.enrolments import EnrolmentsUnavailableError
+    from training.enrolling.places import open_kept
+
+    where = dataclasses.replace(places, bundles=path)
+    try:
+        with closing(open_kept(where)) as kept:
+            now_ms = time.time_ns() // 1_000_000
+            return [one for one in kept.poll() or () if one.is_used(now_ms)]
+    except EnrolmentsUnavailableError as error:
+        fail(f"what is enrolled can't be read: {error}")
 
 
 def _add(store: "BundleStore", bundle: Path, by: "By") -> None:

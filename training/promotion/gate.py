@@ -11,6 +11,7 @@ from pathlib import Path
 from detector.bundle import Bundle, BundleError
 from detector.bundles import BundleStore
 from detector.config import State
+from detector.enrolment import Enrolment
 
 from .checks import Check, Judgement, Part, listed
 from .tolerances import Tolerances
@@ -28,6 +29,7 @@ class Evidence:
 
     captures: Sequence[Path] = ()  # captures and capture stores
     links: Sequence[str] = ()  # patterns; none = the links that both bundles are meant for
+    enrolled: Sequence[Enrolment] = ()  # anchors that daemons use besides, with either bundle
     with_shadow: bool = True
     rule: State | None = None  # by which states change
     budget_a_week: float | None = 1.0  # of false alarms by the unknown, a link
@@ -132,7 +134,7 @@ def _on_unseen_runs(
     try:
         links = unseen_links(live, candidate, evidence.captures, evidence.links)
         now, then = (
-            Sight.of(bundle, open_encoder(bundle), (), evidence.budget_a_week)
+            Sight.of(bundle, open_encoder(bundle), evidence.enrolled, evidence.budget_a_week)
             for bundle in (live, candidate)
         )
         found = judge_both(now, then, links, evidence.rule)

@@ -1,7 +1,8 @@
 """Unseen: two bundles on the same windows, of runs that neither of them has learnt from.
 
-The truth is what the bundle in use has names for, so a candidate that has learnt another fault
-neither gains nor loses by it; what it forgets of the others is not made up for.
+The truth is what the bundle in use has names for, those enrolled since among them, so a
+candidate that has learnt yet another fault neither gains nor loses by it; what it forgets of the
+others is not made up for.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from training.judging.pooling import tallies
 from training.judging.scores import macro_f1
 from training.judging.study import ENCODER, UNSEEN
 from training.judging.watching import Findings, Watching
-from training.stated import by_the_rule
+from training.stated import by_sight
 from training.traffic import read
 
 CANDIDATE = "candidate"
@@ -130,17 +131,16 @@ def _is_meant(link: LinkCapture, patterns: Sequence[str]) -> bool:
 
 
 def _findings(watching: Watching, sight: Sight, spec: WindowSpec, rule: State | None) -> Findings:
-    window, anchors = sight.bundle.manifest.window, sight.anchors
+    window = sight.bundle.manifest.window
     places = [spec.features.index(name) for name in window.features]
 
     def embed(windows: NDArray[np.float32]) -> NDArray[np.float32]:
         return sight.encoder.embed(np.ascontiguousarray(windows[:, :, places]))
 
     def nearest(points: NDArray[np.float32]) -> list[str]:
-        return [anchors.labels[place] for place in anchors.classify(points).label]
+        return [sight.labels[place] for place in sight.look(points).nearest.label]
 
-    states = by_the_rule(anchors, window.span_ms, rule, sight.strangeness)
-    return watching.judged(nearest, watching.described(embed), states)
+    return watching.judged(nearest, watching.described(embed), by_sight(sight, rule))
 
 
 def _side(findings: Findings, counts: NDArray[np.int64]) -> Side:

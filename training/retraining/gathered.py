@@ -52,7 +52,8 @@ def gather(
     passed: dict[str, str] = {}
     if bare := link_hours(stored).get(NO_LABEL):
         passed[NO_LABEL] = f"{bare:.2f} link-hours that nobody named"
-    named = [_nameable(link, passed) for link in stored]
+    in_order = sorted(stored, key=lambda link: link.link)  # or chance would hang on the files
+    named = [_nameable(link, passed) for link in in_order]
     named = [link for link in named if labels_of(link)]
     free, held = parted(named, limits.hold_back)
     mine = runs_by_label(free, spec)

@@ -13,6 +13,7 @@ import pytest
 from detector.capture import read_links, read_table
 from detector.config import Store
 from detector.store import CaptureStore, store_folder
+from detector.store.choice import FORGET_SECONDS
 from detector.store.store import MOST_WINDOWS
 from tests.detector.store.judged import (
     LAST,
@@ -96,6 +97,16 @@ def test_a_link_that_fell_silent_is_kept(tmp_path):
         store.changed("trunk-1", NOON_MS + 45_000)
 
     assert stored(tmp_path, "around") == [25, 26, 27, 28, 29]
+
+
+def test_rows_of_a_link_that_left_are_not_held_back_for_ever(tmp_path):
+    """It says nothing any more, so no change can come that they would be around of."""
+    clock = WallClock()
+    with open_store(tmp_path, clock=clock) as store:
+        feed(store, [judged(0)])
+        poll(lambda: figures(store)["memory_bytes"])
+        clock.sleep(FORGET_SECONDS + 10)
+        poll(lambda: clock.sleep(1.0) or figures(store)["rows.normal"] == 4)
 
 
 def test_two_daemons_stores_are_one_capture(tmp_path):

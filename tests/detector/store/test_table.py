@@ -105,20 +105,25 @@ def test_of_rows_that_are_the_same_the_one_with_a_verdict_stays():
     assert table["verdict_label"] == [None, "blocked", None]
 
 
-def test_a_daemon_that_keeps_captures_has_no_use_for_pandas():
+def test_a_daemon_that_keeps_captures_has_no_use_for_pandas(tmp_path):
     """It takes a second to import and 50 MB, and pyarrow imports it at every opportunity."""
     program = (
         "import sys\n"
+        "from pathlib import Path\n"
         "import detector.store\n"
         "assert 'pyarrow' not in sys.modules\n"
+        "from detector.store.hours import joined\n"
         "from detector.store.row import Row\n"
         "from detector.store.table import packed, table_of\n"
         "from detector.window import WindowSpec\n"
-        "row = Row('a', 'p', 0, bytes(4))\n"
-        "packed(table_of([row, row], WindowSpec(features=('x',), steps=1, step_ms=1)))\n"
+        "row, file = Row('a', 'p', 0, bytes(4)), Path(sys.argv[1])\n"
+        "spec = WindowSpec(features=('x',), steps=1, step_ms=1)\n"
+        "file.write_bytes(packed(table_of([row, row], spec)))\n"
+        "joined([file, file])\n"
         "print('pandas' in sys.modules)\n"
     )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.parquet")]
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
 
     assert (done.stdout, done.stderr) == ("False\n", "")

@@ -219,3 +219,27 @@ def test_the_widest_reach_is_chosen_that_keeps_the_budget_and_takes_little(look)
     assert chosen(good[::-1]).reach == 1.0
     assert chosen(good[2:]).reach == 1.5
     assert chosen([at(2.0, *false), at(0.25, *false)]).reach == 0.25
+
+
+def test_all_reaches_at_once_are_what_each_is_by_itself(learned, encoder, spec, show):
+    """What is spared, since a narrower reach claims no more, changes nothing."""
+    lives = [("normal", 20), ("chatter", 20), ("capacity-limited", 20), ("normal", 20)]
+    traffic = [a_piece("trunk-2", *lives), a_piece("trunk-3", *lives[::-1]), CALM]
+    incident = cut([INCIDENT], spec, "trunk-9", NOON_MS + 20_000, NOON_MS + 50_000)
+    before = Sight.of(learned, encoder)
+    sights = {
+        reach: Sight.of(learned, encoder, [show(load=70.0, reach=reach)])
+        for reach in (0.02, 0.3, 1.0, 3.0)
+    }
+
+    together = previews(before, sights, incident, "chatter", traffic)
+
+    alone = [
+        previews(before, {reach: sight}, incident, "chatter", traffic)[0]
+        for reach, sight in sights.items()
+    ]
+    assert together == alone
+    assert [one.reach for one in together] == [*sights]
+    fired = [len(one.firings) for one in together]
+    assert fired == sorted(fired)
+    assert fired[0] < fired[-1]

@@ -4,26 +4,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from detector.events import identify
 from training.naming.acts import FOLDER, read
-from training.naming.cli import label
 from training.naming.stored import stored_links
 
-from .knowing import WEEK_MS, incident, knowing_bundle
 from .stores import NOON_MS, STEP_MS, capture, life
+from .typed import run
 
 BLOCKED = identify("trunk-1", "blocked", NOON_MS + 300 * STEP_MS)
+DAY = ("--from", "2023-11-14", "--to", "2023-11-15")
 FAULT = [("normal", 300), ("blocked", 100), ("normal", 300)]
-
-
-def run(*words: Any) -> Result:
-    """Type a command."""
-    return CliRunner().invoke(label, [str(word) for word in words])
 
 
 @pytest.fixture
@@ -104,6 +97,25 @@ def test_several_episodes_are_renamed_at_once(store):
     assert "nobody has seen the end of" in result.stderr
     assert labels(store) == {"fibre-bend", "normal", None}
     assert run("list", "--store", store, "--unnamed").stdout == ""
+
+
+def test_a_new_name_is_for_what_is_surely_of_the_episode(store):
+    """Its first rows are normal traffic, and would be learnt as the fault."""
+    run("rename", "fibre-bend", "--store", store, "--event", BLOCKED)
+
+    (act,) = read([store])
+
+    assert act.from_ms == NOON_MS + 299 * STEP_MS
+    assert act.to_ms < NOON_MS + 400 * STEP_MS
+
+
+def test_what_is_said_to_be_done_is_what_was_done_now(store):
+    """Whoever names one episode must not be told of yesterday's."""
+    run("confirm", "--store", store, "--event", BLOCKED)
+
+    result = run("reject", "--store", store, "--link", "core/2", *DAY)
+
+    assert "of 1 episode on 1 link (core/2)" in result.stdout
 
 
 def test_a_range_of_time_is_rejected(store):
@@ -217,62 +229,6 @@ def test_a_store_that_cannot_be_written_to_is_an_error(store):
 
     assert result.exit_code == 1
     assert FOLDER in result.stderr
-
-
-def test_unknowns_are_grouped_and_a_group_is_named_as_one(tmp_path):
-    """Five pages become one question, and one answer."""
-    knowing_bundle(tmp_path / "bundle")
-    store = tmp_path / "store"
-    for week in range(4):
-        incident(store, "half", link=f"trunk {week % 3}", start_ms=NOON_MS + week * WEEK_MS)
-    incident(store, "slow", start_ms=NOON_MS + 3 * WEEK_MS // 2)
-    places = ("--store", store, "--bundles", tmp_path / "bundle")
-
-    text = run("unknown", *places)
-    data = json.loads(run("unknown", *places, "--json").stdout)
-
-    assert text.exit_code == 0
-    first, enroll, second, _ = text.stdout.splitlines()
-    assert first.startswith(
-        "unknown-1: four times on three links (trunk 0, trunk 1, trunk 2), Tuesdays 22:15; last"
-    )
-    assert enroll.startswith("  anchorwatch enroll --label NAME --link 'trunk ")
-    assert second.startswith("unknown-2: once on one link (trunk-1); last")
-    assert [len(one["episodes"]) for one in data] == [4, 1]
-    span_ms = data[0]["typical"]["to_ms"] - data[0]["typical"]["from_ms"]
-    assert span_ms == 4 * STEP_MS
-
-    named = run("rename", "retry-storm", "--store", store, "--group", "unknown-1")
-
-    assert named.exit_code == 0
-    assert "of 4 episodes on 3 links" in named.stdout
-    assert "unknown-1" not in run("unknown", *places).stdout
-    after = run("unknown", *places, "--all").stdout
-    assert "unknown-1: four times" in after
-    assert "4 named retry-storm" in after
-
-
-def test_how_far_apart_a_group_may_be_can_be_said(tmp_path):
-    """Embeddings of a bundle that knows little are near to each other."""
-    knowing_bundle(tmp_path / "bundle")
-    incident(tmp_path / "store", "half")
-    incident(tmp_path / "store", "slow", link="trunk-2")
-    places = ("--store", tmp_path / "store", "--bundles", tmp_path / "bundle", "--json")
-
-    assert len(json.loads(run("unknown", *places).stdout)) == 2
-    assert len(json.loads(run("unknown", *places, "--reach", 1000).stdout)) == 1
-
-
-def test_a_bundle_that_knows_no_distance_is_unusable_for_groups(tmp_path):
-    """Exit 78, as everywhere: another bundle mends it, another try doesn't."""
-    from tests.fakes import make_bundle
-
-    make_bundle(tmp_path / "bundle")
-    (tmp_path / "store").mkdir()
-
-    result = run("unknown", "--store", tmp_path / "store", "--bundles", tmp_path / "bundle")
-
-    assert result.exit_code == 78
 
 
 def test_help_answers_at_once():

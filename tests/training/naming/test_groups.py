@@ -80,6 +80,21 @@ def test_the_typical_window_lies_in_the_episode_it_is_said_to_be_of(tmp_path, bu
     assert found.start_ms + spec.span_ms <= found.episode.until_ms
 
 
+def test_an_episode_goes_by_its_own_windows(tmp_path, bundle):
+    """A link may be unknown several times, and each time be another thing."""
+    store = tmp_path / "store"
+    for number, sort in enumerate(("half", "slow", "slow", "slow")):
+        incident(store, sort, start_ms=NOON_MS + number * 200 * STEP_MS)
+    spec = bundle.manifest.window
+
+    found = unknowns([store], spec, open_encoder(bundle))
+
+    assert len(found) == 4
+    for one in found:
+        assert one.episode.since_ms <= one.start_ms + spec.span_ms <= one.episode.until_ms
+    assert [len(one.episodes) for one in grouped(found, REACH * SCALE)] == [1, 3]
+
+
 def test_other_states_and_links_are_left_out(tmp_path, bundle):
     """A fault that has a name needs none."""
     store = tmp_path / "store"

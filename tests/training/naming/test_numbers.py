@@ -1,13 +1,15 @@
 """Groups keep their numbers, whoever looks and whatever comes."""
 
+import fcntl
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from training.naming.acts import FOLDER, NamingError
-from training.naming.numbers import FILE, choose, members, numbered, remembered
+from training.naming.numbers import FILE, Entry, choose, members, numbered, remembered
 
 
 def test_a_group_keeps_its_number_when_more_comes_and_old_ones_go(tmp_path):
@@ -30,6 +32,30 @@ def test_people_who_look_at_once_see_the_same_numbers(tmp_path):
         for other in seen:
             assert all(a == b for a, b in zip(one, other, strict=False))
     assert sorted(seen[-1]) == list(range(1, 21))
+
+
+def test_who_looks_waits_for_whoever_is_writing(tmp_path):
+    """Two who number at once would give one number to two groups."""
+    numbered(tmp_path, [["a"]])
+    with (tmp_path / FOLDER / FILE).open("ab") as file, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = pool.submit(numbered, tmp_path, [["b"]])
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        file.write(msgspec.json.encode(Entry("b", 7)) + b"\n")
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+        assert waiting.result(30) == [7]
+
+
+def test_what_was_noted_first_counts(tmp_path):
+    """A number that somebody was told is not given away."""
+    numbered(tmp_path, [["a"], ["b"]])
+    with (tmp_path / FOLDER / FILE).open("ab") as file:
+        file.write(msgspec.json.encode(Entry("a", 9)) + b"\n")
+
+    assert remembered([tmp_path]) == {"a": 1, "b": 2}
 
 
 def test_a_line_that_was_torn_is_as_if_nobody_had_looked(tmp_path):

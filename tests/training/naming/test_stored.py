@@ -168,6 +168,16 @@ def test_what_is_being_written_is_not_read(tmp_path):
     assert stored_links([tmp_path], ("packets",), STEP_MS) == []
 
 
+def test_files_that_no_daemon_put_there_are_not_read(tmp_path):
+    """Somebody keeps an export beside the store."""
+    save(life([("normal", 60)]), tmp_path)
+    save(life([("normal", 60)], link="exported"), tmp_path, kind="exports")
+
+    (found,) = stored_links([tmp_path], ("packets",), STEP_MS)
+
+    assert link_of(found.link) == "trunk-1"
+
+
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path):
     """Who trains on half of the rows should know."""
     file = save(life([("normal", 60)]), tmp_path)

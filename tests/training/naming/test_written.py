@@ -59,7 +59,7 @@ def test_what_a_daemon_captured_is_read_with_its_episodes_and_its_normal_rows(tm
     assert link.link == "2023-11-14T22/trunk-1@13:20"
     assert link.values[:, 0].tolist() == list(range(700 + SPEC.steps - 1))
     normal = np.flatnonzero(link.labels == "normal")
-    assert len(normal) > 300
+    assert len(normal) > 200
     assert not set(normal.tolist()) & set(range(FAULT[0] - 60, FAULT[1] + 60))
 
 

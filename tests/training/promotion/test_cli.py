@@ -13,8 +13,10 @@ from detector.bundle import BundleError, load, save
 from detector.bundles import BundleStore
 from detector.capture import SHIPPED
 from detector.encoder import open_encoder
+from detector.enrolment import Act, enrol
+from detector.enrolments import FolderEnrolments
 from detector.shadow.report import CanaryPair, Onsets
-from tests.fakes import draft_bundle, make_spec
+from tests.fakes import draft_bundle, make_rows, make_spec
 from tests.mutations import mutations
 from tests.trained import trained_bundle, trained_path
 from tests.training.promotion.made import (
@@ -258,7 +260,9 @@ def test_the_rule_and_the_budget_are_those_of_the_daemon(stored, captures, tmp_p
     store, (_, equal, _) = stored
     report(store, equal, unknown=Onsets(0, 40, 0))
     settings = tmp_path / "anchorwatch.toml"
-    settings.write_text('bundle = "b"\n[unknown]\nfalse_alarms_a_link_week = 50\n')
+    settings.write_text(
+        'bundle = "b"\nsource = "captures"\n[unknown]\nfalse_alarms_a_link_week = 50\n'
+    )
 
     refused = call("promote", store.path, equal, "--captures", captures)
     done = call("promote", store.path, equal, "--captures", captures, "--config", settings)
@@ -266,6 +270,24 @@ def test_the_rule_and_the_budget_are_those_of_the_daemon(stored, captures, tmp_p
     assert refused.exit_code == 1
     assert "FAILED  live       unknowns" in refused.stdout
     assert done.exit_code == 0, done.output
+
+
+def test_both_are_judged_with_what_is_enrolled(stored, captures):
+    """Daemons go by it with either: a candidate must not look better for want of it."""
+    store, (_, equal, worse) = stored
+    report(store, equal)
+    before = call("promote", store.path, worse, "--captures", captures)
+    spec = load(store.folder(equal)).manifest.window
+    act = Act(at_ms=1, who="tests", what="enrolled")
+    values = make_rows("normal", spec.steps)[None]
+    where = {"link": "trunk-9", "start_ms": 1, "spec": spec, "values": values, "act": act}
+    FolderEnrolments(store.path).write(enrol(label="blocked", **where))
+
+    after = call("promote", store.path, equal, "--captures", captures)
+
+    assert "the current one has 1.000" in before.stdout
+    assert "ok  held back  macro-F1 " in after.stdout
+    assert "the current one has 1.000" not in after.stdout
 
 
 def test_force_wants_a_reason(stored):
