@@ -5,7 +5,7 @@ is the caller's to say, so the same text and the same now are always the same ti
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from detector.events import EPOCH, LAST_MS
 
@@ -54,9 +54,9 @@ def as_text(at_ms: int) -> str:
     >>> as_text(1_700_000_000_000), as_text(1_700_000_000_025)
     ('2023-11-14T22:13:20Z', '2023-11-14T22:13:20.025Z')
     """
-    time = EPOCH + timedelta(milliseconds=at_ms)
-    exact = "milliseconds" if at_ms % 1000 else "seconds"
-    return time.isoformat(timespec=exact).replace("+00:00", "Z")
+    exact = EPOCH + timedelta(milliseconds=at_ms)
+    spec = "milliseconds" if at_ms % 1000 else "seconds"
+    return exact.isoformat(timespec=spec).replace("+00:00", "Z")
 
 
 def _found(text: str, now_ms: int) -> int:
@@ -67,17 +67,12 @@ def _found(text: str, now_ms: int) -> int:
     if re.fullmatch(r"\d{12,15}", text, re.ASCII):  # Unix milliseconds, as `--json` prints them
         return int(text)
     if today := re.fullmatch(r"(\d{1,2}):(\d\d)(?::(\d\d))?", text, re.ASCII):
-        midnight = (EPOCH + timedelta(milliseconds=now_ms)).replace(
-            hour=0, minute=0, second=0, microsecond=0
-        )
-        return _ms(midnight.replace(**_parts(*today.groups())))
-    time = datetime.fromisoformat(text)
-    return _ms(time if time.tzinfo else time.replace(tzinfo=UTC))
+        hour, minute, second = (int(part or 0) for part in today.groups())
+        of_day = time(hour, minute, second)
+        return now_ms // UNITS["d"] * UNITS["d"] + _ms(datetime.combine(EPOCH, of_day, UTC))
+    exact = datetime.fromisoformat(text)
+    return _ms(exact if exact.tzinfo else exact.replace(tzinfo=UTC))
 
 
-def _parts(hour: str, minute: str, second: str | None) -> dict[str, int]:
-    return {"hour": int(hour), "minute": int(minute), "second": int(second or 0)}
-
-
-def _ms(time: datetime) -> int:
-    return (time - EPOCH) // timedelta(milliseconds=1)
+def _ms(exact: datetime) -> int:
+    return (exact - EPOCH) // timedelta(milliseconds=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
-GOLDEN = Path(__file__).parents[1] / "detector" / "golden" / "metrics.txt"
+GOLDEN = Path(__file__).parents[1] / "detector" / "golden"
 DOCS = RULES.parents[1] / "docs"
 
 
@@ -42,7 +42,8 @@ def test_the_rules_name_metrics_that_the_daemon_exports():
     named = set(re.findall(r"\banchorwatch_[a-z_]+", text))
 
     assert named
-    assert named <= set(re.findall(r"^(anchorwatch_[a-z_]+)", GOLDEN.read_text(), re.MULTILINE))
+    exported = (GOLDEN / "metrics.txt").read_text() + (GOLDEN / "figures.txt").read_text()
+    assert named <= set(re.findall(r"^(anchorwatch_[a-z_]+)", exported, re.MULTILINE))
 
 
 def test_every_alert_has_a_test_and_a_place_in_the_docs():

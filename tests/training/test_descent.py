@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+
 from detector.oncall.strangeness import Calibration, Known, Tail
 from tests.training.captures import TINY, tiny_training
 from training.descent import Descent, surer

@@ -85,6 +85,30 @@ def cut(
     """
     if not len(rows.link):
         return []
+    _check_steps(rows, names, step_ms)
+    first = np.flatnonzero(_beginnings(rows, named))
+    is_fine = rows.step_ms < 0.75 * step_ms
+    where, begins = _grid(rows, first, is_fine, step_ms)
+    steps = np.flatnonzero(starts_of(where))
+    last = np.append(steps[1:], len(where)) - 1
+    where = where[steps]
+    grid = np.full((begins[-1], values.shape[1]), np.nan, np.float32)
+    grid[where] = _merged(values, steps, is_fine, features)
+    labels, states, said = np.full((3, begins[-1]), None, object)
+    labels[where] = _agreed(named.labels, steps)
+    texts = np.array([*names, None], object)
+    states[where], said[where] = texts[rows.state[last]], texts[rows.said[last]]
+    made = []
+    for row, begin, end in zip(first.tolist(), begins, begins[1:], strict=False):
+        link, start_ms, mine = names[rows.link[row]], int(rows.t_ms[row]), slice(begin, end)
+        capture = LinkCapture(
+            name_of(link, start_ms), start_ms, step_ms, grid[mine], labels[mine], labels[mine]
+        )
+        made.append(Piece(link, capture, states[mine], said[mine]))
+    return made
+
+
+def _check_steps(rows: Captured, names: NDArray[np.object_], step_ms: int) -> None:
     coarse = rows.step_ms > 1.5 * step_ms
     if coarse.any():
         place = int(coarse.argmax())
@@ -92,39 +116,21 @@ def cut(
             f"link {names[rows.link[place]]!r}: its daemon captured a row every "
             f"{rows.step_ms[place]} ms, {step_ms} are needed"
         )
-    first = np.flatnonzero(_beginnings(rows, named))
+
+
+def _grid(
+    rows: Captured, first: NDArray[np.intp], is_fine: Flags, step_ms: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give each row its step, all pieces' one after the other, and the steps that pieces begin at.
+
+    Pieces begin with the rows *first*; behind the last piece there is one more beginning.
+    """
     sizes = np.diff(np.append(first, len(rows.link)))
-    starts_ms = rows.t_ms[first]
-    offsets = rows.t_ms - np.repeat(starts_ms, sizes)
-    is_fine = rows.step_ms < 0.75 * step_ms
+    offsets = rows.t_ms - np.repeat(rows.t_ms[first], sizes)
     places = np.where(is_fine, offsets // step_ms, np.rint(offsets / step_ms)).astype(np.int64)
     lengths = places[np.append(first[1:], len(places)) - 1] + 1
-    begins = np.cumsum([0, *lengths])
-    steps = np.flatnonzero(starts_of(places + np.repeat(begins[:-1], sizes)))
-    where = (places + np.repeat(begins[:-1], sizes))[steps]
-    grid = np.full((begins[-1], values.shape[1]), np.nan, np.float32)
-    grid[where] = _merged(values, steps, is_fine, features)
-    texts = np.array([*names, None], object)
-    last = np.append(steps[1:], len(places)) - 1
-    labels, states, said = np.full((3, begins[-1]), None, object)
-    labels[where] = _agreed(named.labels, steps)
-    states[where], said[where] = texts[rows.state[last]], texts[rows.said[last]]
-    return [
-        Piece(
-            link := names[rows.link[row]],
-            LinkCapture(
-                name_of(link, int(start_ms)),
-                int(start_ms),
-                step_ms,
-                grid[begin:end],
-                labels[begin:end],
-                labels[begin:end],
-            ),
-            states[begin:end],
-            said[begin:end],
-        )
-        for row, start_ms, begin, end in zip(first, starts_ms, begins, begins[1:], strict=False)
-    ]
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    return places + np.repeat(begins[:-1], sizes), begins
 
 
 def _beginnings(rows: Captured, named: Named) -> Flags:
