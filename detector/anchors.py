@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .product import product
+
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
@@ -96,7 +98,7 @@ class AnchorSet:
 
     def _distances(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Euclidean distance from each embedding to each anchor: (batch, anchors)."""
-        squared = embeddings @ self._points.T
+        squared = product(embeddings, self._points.T)
         squared *= -2
         squared += np.square(embeddings).sum(axis=1, keepdims=True)
         squared += self._squares

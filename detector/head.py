@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .product import product
+
 
 @dataclass(frozen=True)
 class Head:
@@ -34,7 +36,7 @@ class Head:
 
     def shares(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Give how much each label is believed, each window's sum 1: (batch, labels)."""
-        scores = embeddings @ self.kernel + self.bias
+        scores = product(embeddings, self.kernel) + self.bias
         scores -= scores.max(axis=1, keepdims=True)
         shares: NDArray[np.float32] = np.exp(scores, out=scores)
         shares /= shares.sum(axis=1, keepdims=True)

@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.product import product
+
 from .rates import most_events
 
 HOURS_A_WEEK = 168
@@ -127,7 +129,7 @@ def to_neighbours(
     for start in range(0, len(embeddings), TILE):
         tile = embeddings[start : start + TILE]
         # What all have in common is added after the nearest are found, and the root taken.
-        squared = squares - 2 * (tile @ points.T)
+        squared = squares - 2 * product(tile, points.T)
         if neighbours < len(points):
             squared = np.partition(squared, neighbours - 1, axis=1)
         nearest = squared[:, :neighbours] + np.square(tile).sum(axis=1, keepdims=True)

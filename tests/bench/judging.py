@@ -98,7 +98,9 @@ def main(bundle: Path, captures: tuple[Path, ...]) -> None:
 
     parts = {
         "comparing with anchors": lambda: anchors.classify(points),
-        "strangeness": lambda: duty.sight.strangeness and duty.sight.strangeness(points, nearest.label),
+        "strangeness": lambda: (
+            duty.sight.strangeness and duty.sight.strangeness(points, nearest.label)
+        ),
         "second opinion": lambda: loaded.head and loaded.head.name(points),
         "states by evidence": states,
         "verdicts and states": lambda: judge.judge(batches[0].windows, nearest),

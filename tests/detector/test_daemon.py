@@ -177,7 +177,9 @@ def test_replayed_runs_say_that_it_is_now_whenever_they_were_recorded(broker, to
     windows = Replay(links, spec, hop_ms=spec.step_ms, side_by_side=True)
     now_ms = time.time() * 1000
 
-    sent = send(windows, broker.direct, topics.windows, Pace(1.0, at_ms=round(time.time() * 1000)), Form())
+    sent = send(
+        windows, broker.direct, topics.windows, Pace(1.0, at_ms=round(time.time() * 1000)), Form()
+    )
 
     records = Reader(broker.direct, topics.windows).records()
     ends = [one.end_ms for record in records for one in decode(record.value, spec)[0]]

@@ -14,9 +14,12 @@ from detector.capture import CaptureError
 from detector.config import Reasons, State, Unknown
 from detector.encoder import open_encoder
 from detector.message import encode
+from detector.replay import Replay
+from detector.sight import Sight
 from tests.fakes import ListSink, ListSource, make_service
+from tests.trained import trained_bundle, unseen_links
 from tests.training.captures import START_MS, TINY, make_table, tiny_training, write
-from training.replay import cut, judge
+from training.replay import cut, judge, judged
 
 FIELDS = {
     "link",
@@ -110,6 +113,25 @@ def test_the_same_captures_give_the_same_bytes(tmp_path):
 
     assert outs[0].stat().st_size > 10_000
     assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_a_verdict_is_the_same_to_the_last_bit_whatever_is_judged_beside_it(size):
+    """What an incident looked like is looked up a year later, with other links and batches."""
+    bundle, links = trained_bundle(), unseen_links()[:3]
+    sight = Sight.of(bundle, open_encoder(bundle, "onnxruntime"))
+
+    def said(some, many):
+        windows = Replay(some, bundle.manifest.window, hop_ms=1000)
+        lines = [verdict for verdicts, _ in judged(sight, windows, State(), many)
+                 for verdict in verdicts]  # fmt: skip
+        return {(line.link, line.end_ms): msgspec.json.encode(line) for line in lines}
+
+    together = said(links, 512)
+
+    assert said(links[::-1], size) == together
+    for link in links:
+        assert said([link], size).items() <= together.items()
 
 
 def test_verdicts_come_in_the_order_in_which_windows_are_complete(tmp_path):

@@ -26,7 +26,7 @@ from training.judging.scores import macro_f1
 from training.judging.study import ENCODER, UNSEEN
 from training.judging.watching import Findings, Watching
 from training.stated import by_sight
-from training.traffic import read
+from training.traffic import name_of, read
 
 CANDIDATE = "candidate"
 
@@ -68,7 +68,12 @@ def unseen_links(
     seen = {run for one in trainings for run in (*one.runs, *one.validation_runs)}
     links = read(paths, joint(live.manifest.window, candidate.manifest.window), only or ("*",))
     if not only:
-        links = [link for link in links if all(_is_meant(link, one.links) for one in trainings)]
+        links = [
+            link
+            for link in links
+            # Patterns of a training are of its captures' names; what a store has is meant.
+            if name_of(link) != link.link or all(_is_meant(link, one.links) for one in trainings)
+        ]
     unseen = [link for link in links if link.run not in seen]
     if not unseen:
         raise CaptureError("one of the two bundles has seen every run of these captures")
