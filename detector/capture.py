@@ -7,6 +7,7 @@ too. Steps may jitter and rows may be missing. This file alone knows pandas; it 
 what reads captures, never by a daemon that reads Kafka.
 """
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -86,17 +87,24 @@ def read_table(paths: Iterable[Path]) -> pd.DataFrame:
         CaptureError: if there is none, or one isn't a capture.
     """
     paths = list(paths)
-    files = [file for path in paths for file in files_of(path)]
-    if not files:
+    read: dict[Path, pd.DataFrame] = {}
+    for file in [file for path in paths for file in files_of(path)]:
+        try:
+            read[file] = _read(file)
+        except CaptureError:
+            # A daemon that still writes to a folder puts files together and deletes old ones.
+            if file in paths or file.exists():
+                raise
+    if not read:
         raise CaptureError(f"{_listed(paths)}: no .parquet or .csv file, nor a folder with one")
-    tables = [_read(file) for file in files]
-    features = set(features_of(tables[0]))
-    for file, table in zip(files, tables, strict=True):
+    first = next(iter(read))
+    features = set(features_of(read[first]))
+    for file, table in read.items():
         odd = sorted(features.symmetric_difference(features_of(table)))
         if odd:
             names = ", ".join(odd[:6])
-            raise CaptureError(f"{file}: has not the same features as {files[0]}: {names}")
-    return pd.concat(tables, ignore_index=True)
+            raise CaptureError(f"{file}: has not the same features as {first}: {names}")
+    return pd.concat(read.values(), ignore_index=True)
 
 
 def features_of(table: pd.DataFrame) -> tuple[str, ...]:
@@ -159,9 +167,11 @@ def read_links(
 
 def files_of(path: Path) -> list[Path]:
     """List the capture files at *path*: itself, or all in a folder."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.suffix in (".parquet", ".csv"))
-    return [path]
+    if not path.is_dir():
+        return [path]
+    # A folder that is gone since it was listed, as of a day that a store forgets, is passed over.
+    found = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    return sorted(file for file in found if file.suffix in (".parquet", ".csv"))
 
 
 def _listed(paths: Sequence[Path]) -> str:

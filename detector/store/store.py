@@ -73,7 +73,10 @@ class CaptureStore:
         self._queued = self._skipped = 0  # windows; the loop's own
         self._dealt = self._lost = 0  # windows; the choosing thread's own
         self._closing = False
-        self._clerk = Clerk(folder, daemon or gethostname(), settings, clock, retry_seconds)
+        name = daemon or gethostname()
+        # What people say of captures lies in a folder of that name beside the daemons'.
+        name = f"{name}-1" if name == "labels" else name
+        self._clerk = Clerk(folder, name, settings, clock, retry_seconds)
         self._thread = threading.Thread(target=self._run, name="capture-choice", daemon=True)
         self._thread.start()
 

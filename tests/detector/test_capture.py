@@ -328,3 +328,13 @@ def test_labels_that_are_not_wanted_leave_rows_without_one():
     assert kept.labels.tolist() == ["normal", None, None, "blocked"]
     assert kept.kinds.tolist() == ["a", "b", "c", "d"]
     assert link.labels.tolist() == ["normal", "lossy", None, "blocked"]
+
+
+def test_a_file_that_is_gone_since_its_folder_was_listed_is_passed_over(tmp_path):
+    """A daemon that captures puts an hour's files together, and deletes what its quota forgets."""
+    make_capture(tmp_path / "here.parquet", {"trunk-1": ["normal"] * 3})
+    (tmp_path / "gone.parquet").symlink_to(tmp_path / "elsewhere")
+
+    assert len(read_table([tmp_path])) == 3
+    with pytest.raises(CaptureError, match=r"gone\.parquet"):
+        read_table([tmp_path / "gone.parquet"])

@@ -6,7 +6,7 @@ fault that comes and goes has quiet seconds, and an anchor of one calls every qu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,15 @@ class Incident:
         """Give some of its windows."""
         starts = tuple(self.starts_ms[place] for place in places)
         return Incident(self.link, self.from_ms, self.to_ms, starts, self.values[[*places]])
+
+    def is_part_of(self, link: str, from_ms: int, until_ms: int) -> bool:
+        """Whether it lies, wholly or in part, in a stretch of a link's time."""
+        return link == self.link and from_ms <= self.to_ms and until_ms > self.from_ms
+
+    def widened(self, stretches: Sequence[tuple[int, int]]) -> "Incident":
+        """Give it with the stretches that it is part of, if somebody pointed at its middle."""
+        begins, ends = zip((self.from_ms, self.to_ms), *stretches, strict=True)
+        return replace(self, from_ms=min(begins), to_ms=max(ends))
 
     def holds(self, link: str, ends_ms: NDArray[np.int64], span_ms: int) -> NDArray[np.bool_]:
         """Tell which windows of a link, by their ends, share a row with it: (windows,)."""

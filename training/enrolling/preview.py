@@ -133,9 +133,10 @@ def _summed(
     budget_a_week: float,
 ) -> Preview:
     """Sum up what was seen at one reach."""
-    span_ms = before.bundle.manifest.window.span_ms
     found = [firing for one in watched for firing in firings(one, label)]
-    own = [one for one in found if incident.holds(one.link, np.array([one.at_ms]), span_ms)[0]]
+    own = [one for one in found if incident.is_part_of(one.link, one.at_ms, one.until_ms)]
+    # Windows are called by the label some seconds before the state is.
+    whole = incident.widened([(one.at_ms - SETTLED_MS, one.until_ms) for one in own])
     hours, normal, faulty, taken = 0.0, 0.0, 0, 0
     for one in watched:
         truth, step = one.truth, one.piece.rows.step_ms / 3_600_000
@@ -152,8 +153,8 @@ def _summed(
         links=len({one.piece.link for one in watched}),
         left_out=left_out,
         firings=tuple(one for one in found if one not in own),
-        finds_itself_ms=min((one.at_ms - incident.from_ms for one in own), default=None),
-        separations=separations(watched, before, after, incident, label),
+        finds_itself_ms=min((max(0, one.at_ms - incident.from_ms) for one in own), default=None),
+        separations=separations(watched, before, after, whole, label),
         faulty=faulty,
         taken=taken,
         normal_hours=normal,

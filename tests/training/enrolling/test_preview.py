@@ -23,8 +23,9 @@ CALM = a_piece("calm", ("normal", 200))
 def look(bundle, encoder, spec, sight, show):
     """Preview what is shown of `INCIDENT`, on some traffic."""
 
-    def give(*traffic, enrolled=(), used=(), **changes) -> Preview:
-        incident = cut([INCIDENT], spec, "trunk-9", NOON_MS + 20_000, NOON_MS + 50_000)
+    def give(*traffic, enrolled=(), used=(), seconds=(20, 50), **changes) -> Preview:
+        begin_ms, end_ms = (NOON_MS + second * 1000 for second in seconds)
+        incident = cut([INCIDENT], spec, "trunk-9", begin_ms, end_ms)
         shown = enrolled or [show()]
         before = Sight.of(bundle, encoder, used) if used else sight
         after = Sight.of(bundle, encoder, [*used, *shown])
@@ -55,6 +56,15 @@ def test_the_incident_itself_is_no_firing_but_is_looked_for(look):
     assert found.firings == ()
     assert 0 < found.finds_itself_ms <= 5000
     assert look(CALM).finds_itself_ms is None
+
+
+def test_who_points_at_the_middle_of_an_incident_means_all_of_it(look):
+    """Its beginning is no other incident, and what it was called is not taken from anybody."""
+    found = look(INCIDENT, CALM, seconds=(38, 46))
+
+    assert found.firings == ()
+    assert found.finds_itself_ms == 0
+    assert sum(one.lost for one in found.separations) == 0
 
 
 def test_a_firing_in_traffic_that_was_captured_as_normal_is_a_false_alarm(look):
