@@ -60,8 +60,9 @@ class KafkaEnrolments:
             is_whole = self._read(time.monotonic() + POLL_SECONDS)
         except (KafkaError, OSError) as error:
             self.close()
+            away = "broker is away: " if isinstance(error, RetriableError | OSError) else ""
             raise EnrolmentsUnavailableError(
-                f"{self._settings.anchors} on {self._settings.bootstrap}: {error!r}"
+                f"{away}{self._settings.anchors} on {self._settings.bootstrap}: {error!r}"
             ) from error
         if not is_whole:
             raise EnrolmentsUnavailableError(f"{self._settings.anchors} is still being read")
