@@ -15,8 +15,13 @@ PATH="$PWD/.venv/bin:$PATH"
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 run() { printf '$ %s\n' "$*" >&2; "$@"; }
 
+if [[ -e $work && ! -e $work/.learning-loop ]]; then
+    echo "$work is there, and nothing that this script made: say another folder" >&2
+    exit 2
+fi
 rm -rf "$work"
 mkdir -p "$work"
+touch "$work/.learning-loop"
 export ANCHORWATCH__BUNDLE=$work/bundles ANCHORWATCH__STORE__PATH=$work/captures
 loop=learning-loop-$(date +%s) # topics of its own: those of an earlier run know its anchors
 export ANCHORWATCH__KAFKA__BOOTSTRAP=$kafka ANCHORWATCH__KAFKA__GROUP=$loop
@@ -38,7 +43,28 @@ replay() { # time of the first window, then patterns of links
     run anchorwatch replay "$work/bundles" "$captures" "${links[@]}" --kafka "$kafka" \
         --topic "$loop.windows" --at "$at" --speed 60
 }
-day() { date -u -d "$1 days ago" +%F; }
+today=$(date -u +%F)
+day() { date -u -d "$today - $1 days" +%F; }
+# Waits until the daemon has judged all that was sent, and what it keeps is in files.
+settled() {
+    python3 - "$work/anchorwatchd.log" <<'PY'
+import re
+import sys
+import time
+import urllib.request
+
+judged, since, deadline = 0, time.time(), time.time() + 180
+while time.time() - since < 4 or not judged:
+    time.sleep(0.5)
+    if time.time() > deadline:
+        sys.exit("the daemon does not get on; see its log")
+    if found := re.findall(r"url='?(http://[^\s']+)", open(sys.argv[1]).read()):
+        page = urllib.request.urlopen(f"{found[-1]}/metrics", timeout=10).read().decode()
+        lines = [one for one in page.splitlines() if one.startswith("anchorwatch_windows_total")]
+        if (now := sum(float(one.split()[-1]) for one in lines)) != judged:
+            judged, since = now, time.time()
+PY
+}
 
 say "1. An encoder that has learnt of blocked links, and of nothing else"
 limited=('d29_*' 'd3*' 'd4*') blocked=('d1[89]_*' 'd2[0-8]_*') # runs; no training sees limits
@@ -51,7 +77,7 @@ replay "$(day 6)T09:00" 'd29_*/access' 'd0[6-9]_*/access' 'd1?_*/access'
 anchorwatchd 2>"$work/anchorwatchd.log" &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null && wait "$daemon" || true' EXIT
-sleep 10
+settled
 run anchorwatch label list
 
 say "3. One incident, shown to the daemon while it runs"
@@ -66,7 +92,7 @@ for links in 'd3[0-3]_*/access' 'd3[4-6]_*/access' 'd3[7-9]_*/access' 'd4?_*/acc
     replay "$(day $ago)T15:00" "${links/access/core}" 'd1[5-9]_*/core' 'd2[0-8]_*/core'
     ago=$((ago - 1))
 done
-sleep 3
+settled
 run anchorwatch label list --state capacity-limited
 
 say "5. Somebody looks at it, and says so"
@@ -90,11 +116,12 @@ first=$(versions True) candidate=$(versions False)
 
 say "7. It is tried on live traffic, and judges nobody"
 run anchorwatch shadow "$work/bundles" "$candidate"
-sleep 3
+sleep 5 # until the daemon has it
 for hour in 09 12 15; do
     replay "$(day 1)T$hour:00" 'd0[1-5]_*' 'd1?_*/access'
 done
-sleep 6
+settled
+sleep 5 # it reports every five seconds
 run anchorwatch shadow "$work/bundles"
 
 say "8. Is it better? What would have been judged differently, beside the truth"

@@ -12,6 +12,7 @@ one, whenever a tool is killed or the power fails. Tools that write wait for eac
 wait for nobody.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,@+-]{0,199}")  # of a daemon, in it
 
 def is_store(path: Path) -> bool:
     """Tell a bundle store from a bundle, or from anything else."""
-    return (path / VERSIONS).is_dir()
+    return os.path.isdir(path / VERSIONS)  # noqa: PTH112 - no error where it can't be seen
 
 
 def resolve(path: Path) -> Path:

@@ -46,6 +46,10 @@ def main(config: Path | None, check: bool) -> None:
 
 def run(settings: Settings, *, check: bool = False) -> int:
     """Build the service that *settings* describe and run it to its end; give the exit code."""
+    # First of all: the imports take a while, and a SIGHUP would end the process until then.
+    stopping, hangup = threading.Event(), threading.Event()
+    stop_on_signals(stopping)
+    reload_on_hangup(hangup)
     from .assembly import assemble, open_board, open_web
     from .bundle import BundleError
     from .metrics import Metrics
@@ -53,10 +57,6 @@ def run(settings: Settings, *, check: bool = False) -> int:
     from .web import WebError
 
     begun = time.monotonic()
-    stopping = threading.Event()
-    stop_on_signals(stopping)
-    hangup = threading.Event()
-    reload_on_hangup(hangup)
     try:
         model = open_model(settings)
         if check:

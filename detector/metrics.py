@@ -54,7 +54,8 @@ class Metrics:
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
         self._count_work()
         self._count_what_is_told()
-        self.know(labels)
+        self._labels: set[str] = set()
+        self.know(labels, labels)
         self._measure_batches()
         self._watch_the_source()
         self._bundle = Info(
@@ -162,17 +163,29 @@ class Metrics:
             registry=registry,
         )
 
-    def know(self, labels: Sequence[str]) -> None:
-        """Have series of these labels, so that all are 0 from the start, not absent."""
+    def know(self, labels: Sequence[str], taught: Sequence[str]) -> None:
+        """Have series of these labels, so that all are 0 from the start, not absent.
+
+        *taught* are the bundle's own, of which faults are planted. Series of labels that are no
+        more go: what somebody enrols and removes must not stay for ever.
+        """
         self._standing.know(labels)
+        for label in self._labels - {*labels}:
+            self._forget(label)
+        self._labels = {*labels}
         for label in (*labels, UNKNOWN):
             self._windows.labels(label)
         for state in (*labels, UNKNOWN, SILENT, TELEMETRY_LOST):
             for kind in ("onset", "abated") if state != NORMAL else ():
                 self._events.labels(kind, state)
-        for label, canary in itertools.product(labels, CANARY_OUTCOMES):
+        for label, canary in itertools.product(taught, CANARY_OUTCOMES):
             if label != NORMAL:
                 self._canaries.labels(label, canary)
+
+    def _forget(self, label: str) -> None:
+        self._windows.remove_by_labels({"label": label})
+        self._events.remove_by_labels({"state": label})
+        self._canaries.remove_by_labels({"label": label})
 
     def watch(self, figures: Callable[[], Iterable[Figure]]) -> None:
         """Ask a part of the daemon for its figures at every scrape."""

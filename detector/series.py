@@ -25,8 +25,8 @@ class Series:
         self._labels, self._max_links = tuple(labels), max_links
 
     def know(self, labels: Sequence[str]) -> None:
-        """Count links of these labels too, also while there is none."""
-        self._labels = tuple(dict.fromkeys((*self._labels, *labels)))
+        """Count links of these labels, also while there is none."""
+        self._labels = tuple(labels)
 
     def collect(self) -> Iterable[Metric]:
         """Make the families."""

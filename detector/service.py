@@ -51,13 +51,15 @@ class Service:
     def run(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
-            closing.callback(self.source.close)
-            closing.callback(self.duty.roster.keeper.states.close)
-            for sink in self.sinks:
-                closing.callback(sink.close)
+            # In the opposite order: first the links go to whoever takes over.
             closing.callback(self.learning.close)
             if self.reloads:
                 closing.callback(self.reloads.close)
+            closing.callback(self.duty.roster.keeper.states.close)
+            for sink in self.sinks:
+                closing.callback(sink.close)
+            closing.callback(self.source.close)
+            if self.reloads:
                 self.reloads.begin(self.stopping.is_set, self.metrics.beat)
             try:
                 while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
@@ -100,9 +102,11 @@ class Service:
         self.batches.use(model.spec)
         self.duty.exchange(view)
         self.learning.exchange(view)
-        self.metrics.know(view.sight.labels)
+        self.metrics.know(view.sight.labels, model.bundle.manifest.labels)
         self.metrics.started(model.facts)
         self.standing.facts = model.facts
+        strangeness = view.sight.strangeness
+        self.standing.tally.budget_a_link_week = strangeness.budget_a_week if strangeness else None
         log.info("in use", extra=model.facts | {"enrolled": len(view.sight.enrolled)})
 
     def _outcome(self, batch: Batch, judged: Judged, moment: Moment) -> Outcome:

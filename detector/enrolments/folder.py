@@ -86,8 +86,12 @@ class FolderEnrolments:
             if len(data) > FILE_BYTES:
                 raise EnrolmentError(f"larger than {FILE_BYTES} bytes")
             self._found[file] = decode(data, file.stem)
-        except (OSError, EnrolmentError) as error:
+        except EnrolmentError as error:
             self._unreadable.note((file, *stamp), error)
+        except OSError as error:
+            self._unreadable.note((file, *stamp), error)
+            if self._stamps is not None:
+                self._stamps.pop(file, None)  # it may be a matter of the moment
 
 
 def _put(file: Path, data: bytes) -> None:

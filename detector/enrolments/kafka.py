@@ -114,6 +114,8 @@ class KafkaEnrolments:
             consumer.assign(self._places)
             consumer.seek_to_beginning(*self._places)
         if not self._places:
+            if self._given:
+                raise EnrolmentsUnavailableError(f"{self._settings.anchors} is there no more")
             return True  # nobody can enrol anything before the topic is made
         # Asked each time, for a broker that is away gives no error, but nothing.
         ends = consumer.end_offsets(self._places, timeout_ms=ASK_MS)

@@ -12,6 +12,8 @@ from detector.enrolment import Enrolment, EnrolmentError, check
 
 log = logging.getLogger(__name__)
 
+MOST_REMEMBERED = 1000  # of what can't be read
+
 _DECODER = msgspec.msgpack.Decoder(Enrolment)
 
 
@@ -40,14 +42,19 @@ class Unreadable:
     """Counts what could not be read, and logs each once."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[object, ...]] = set()
+        # In the order in which they came; the oldest are forgotten, and then count again.
+        self._seen: dict[tuple[object, ...], None] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return self._count
 
     def note(self, where: tuple[object, ...], why: object) -> None:
         """Note that what lies somewhere can't be read; the same place is noted once."""
         if where not in self._seen:
-            self._seen.add(where)
+            self._seen[where] = None
+            self._count += 1
+            if len(self._seen) > MOST_REMEMBERED:
+                del self._seen[next(iter(self._seen))]
             place = " ".join(map(str, where))
             log.warning("enrolment can't be read", extra={"where": place, "why": str(why)})

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from detector import __version__
-from detector.bundle import Bundle, load
+from detector.bundle import Bundle, BundleError, load
 from detector.bundles import is_store, resolve
 from detector.config import ConfigError, Settings
 from detector.encoder import Encoder, open_encoder
@@ -88,15 +88,27 @@ def open_duty(
 
 
 def open_view(settings: Settings, model: Model, enrolments: Sequence[Enrolment] = ()) -> View:
-    """Make ready all that comes of a bundle and of what was enrolled."""
-    unknown = settings.unknown
-    budget = unknown.false_alarms_a_link_week if unknown.enabled else None
-    sight = Sight.of(model.bundle, model.encoder, enrolments, budget)
+    """Make ready all that comes of a bundle and of what was enrolled.
+
+    Raises:
+        BundleError: if the bundle's numbers make no sense together.
+    """
+    sight = open_sight(settings, model, enrolments)
     return View(
         sight=sight,
         explainer=_explainer(settings, model),
         canaries=open_canaries(settings, sight),
     )
+
+
+def open_sight(settings: Settings, model: Model, enrolments: Sequence[Enrolment] = ()) -> Sight:
+    """Make what a bundle sees, with what was enrolled; errors as `open_view`'s."""
+    unknown = settings.unknown
+    budget = unknown.false_alarms_a_link_week if unknown.enabled else None
+    try:
+        return Sight.of(model.bundle, model.encoder, enrolments, budget)
+    except ArithmeticError as error:  # thresholds beyond all numbers
+        raise BundleError(f"bundle {model.bundle.id}: its thresholds: {error}") from error
 
 
 def open_canaries(settings: Settings, sight: Sight) -> Canaries | None:

@@ -26,14 +26,19 @@ class Usual:
         self._learnt_ms: dict[str, int] = {}  # end of the last window that was learnt from
 
     def use(self, features: tuple[str, ...]) -> None:
-        """Go on with windows of other features: what is known of those that stay is kept."""
+        """Go on with windows of other features.
+
+        What is known of those that stay is kept, unless there is a new one: a gap in what is
+        known of a link would say that it never had that.
+        """
         if features == self._features:
             return
         before = {name: place for place, name in enumerate(self._features)}
-        rows = np.full((len(self._rows), len(features)), np.nan, np.float32)
-        for place, name in enumerate(features):
-            if name in before:
-                rows[:, place] = self._rows[:, before[name]]
+        if set(features) <= set(before):
+            rows = self._rows[:, [before[name] for name in features]]
+        else:
+            rows = np.full((len(self._rows), len(features)), np.nan, np.float32)
+            self._learnt_ms.clear()
         self._features, self._rows = features, rows
 
     def is_due(self, link: str, end_ms: int) -> bool:

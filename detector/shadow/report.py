@@ -87,6 +87,7 @@ class ShadowReport(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 0  # judged by both
     skipped: int = 0  # judged by the live bundle alone, for want of time
     unusable: int = 0  # of which the candidate lacks a feature that it needs
+    failures: int = 0  # times that it failed, and was tried no more
     states: dict[str, dict[str, int]] = {}  # windows, by the live state and then the shadow's
     onsets: dict[str, Onsets] = {}  # by fault, but for unknown
     unknown: Onsets = Onsets()
@@ -162,6 +163,7 @@ def pooled(reports: Iterable[ShadowReport]) -> ShadowReport:
         windows=sum(one.windows for one in some),
         skipped=sum(one.skipped for one in some),
         unusable=sum(one.unusable for one in some),
+        failures=sum(one.failures for one in some),
         states=_matrix(one.states for one in some),
         onsets=_added((one.onsets for one in some), Onsets()),
         unknown=unknown,

@@ -155,7 +155,10 @@ class Shadow:
     def report(self) -> ShadowReport:
         """Give what came of it so far."""
         return msgspec.structs.replace(
-            self._published, until_ms=self._clock().ms, skipped=self.skipped
+            self._published,
+            until_ms=self._clock().ms,
+            skipped=self.skipped,
+            failures=int(bool(self.failure)),
         )
 
     @property

@@ -101,11 +101,13 @@ class CaptureStore:
 
     def changed(self, link: str, at_ms: int) -> None:
         """Keep what is around a change of a link's state that no window made, at *at_ms*."""
-        self._jobs.put(partial(self._choice.turn, link, at_ms))
+        if self._thread.is_alive():
+            self._jobs.put(partial(self._choice.turn, link, at_ms))
 
     def use(self, spec: WindowSpec) -> None:
         """Take windows of another shape from now on."""
-        self._jobs.put(partial(self._use, spec))
+        if self._thread.is_alive():
+            self._jobs.put(partial(self._use, spec))
 
     def close(self) -> None:
         """Write all that is to be kept, within seconds, and end. Safe to call twice."""

@@ -1,22 +1,28 @@
 """Reloading: what is made ready beside the loop, what is refused, what the loop makes of it."""
 
+import shutil
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from detector.bundle import save
+from detector.bundle import BundleError, save
 from detector.bundles import BundleStore
+from detector.candidate import Candidate
 from detector.config import Reload, Settings
 from detector.enrolment import Act, Enrolment, enrol
 from detector.enrolments import EnrolmentsUnavailableError
+from detector.follow_bundle import RETRY_SECONDS, unfit
 from detector.learning import Learning
 from detector.message import encode
-from detector.oncall.opening import open_model
-from detector.reload import Reloads, unfit
+from detector.oncall.opening import open_duty, open_model
+from detector.oncall.record import NoStates
+from detector.oncall.strangeness import Calibration, Known, Tail
+from detector.reload import Reloads
 from detector.shadow.report import decode as decode_report
 from detector.source import Message
 from detector.window import WindowSpec
@@ -89,11 +95,21 @@ def store(tmp_path: Path) -> BundleStore:
     return store
 
 
-def begun(path: Path, *found: Enrolment, asked: threading.Event | None = None) -> Reloads:
+class Looked(Reloads):
+    """Reloads of which the test knows who keeps the anchors."""
+
+    anchors_of_the_test: Anchors
+
+
+def begun(
+    path: Path, *found: Enrolment, asked: threading.Event | None = None, **clocks: object
+) -> Looked:
     """Make reloads of a bundle or a store; the test looks by itself."""
     settings = Settings(bundle=str(path))
-    model = open_model(settings)
-    return Reloads(settings, model, Anchors(*found), asked, clock=lambda: WHEN)
+    model, anchors = open_model(settings), Anchors(*found)
+    reloads = Looked(settings, model, anchors, asked, **{"clock": lambda: WHEN} | clocks)
+    reloads.anchors_of_the_test = anchors
+    return reloads
 
 
 def values(reloads: Reloads, name: str) -> dict[tuple[str, ...], float]:
@@ -163,6 +179,7 @@ def test_a_bundle_for_other_windows_waits_for_a_restart(store):
         ({"features": ("requests",), "optional": ()}, ""),
         ({"features": ("requests", "bytes"), "optional": ("bytes",)}, ""),
         ({"features": ("requests", "bytes"), "optional": ()}, "'bytes'"),
+        ({"optional": ()}, "'response_ms'"),  # which exporters may leave out now
     ],
 )
 def test_windows_that_come_for_one_bundle_can_be_read_by_another_or_not(changes, why):
@@ -429,3 +446,161 @@ def test_a_candidate_that_cannot_be_loaded_is_said_and_changes_nothing(store):
     assert "weights.safetensors" in reloads.candidate.status.failure
     assert values(reloads, "shadow_failed") == {(): 1}
     assert reloads.take() is None
+
+
+def over(draft):
+    """Give a bundle that loads, and whose threshold is beyond all numbers."""
+    tail = Tail(threshold=1.0, events=5, hours=1.0, shape=500.0)
+    calibration = Calibration(scale=1.0, tail=tail, faults={})
+    known = Known(draft.anchor_embeddings.copy(), calibration)
+    manifest = msgspec.structs.replace(draft.manifest, known=calibration)
+    return replace(draft, manifest=manifest, known=known)
+
+
+def test_a_bundle_that_loads_and_cannot_be_looked_through_is_refused(store):
+    """Else it would count as loaded, and nothing that is enrolled would be used any more."""
+    first = store.ids[0]
+    odd = store.add(over(draft_bundle(seed=2)), **WHO)
+    reloads = begun(store.path)
+    reloads.look()
+
+    store.switch(odd, action="promoted", **WHO)
+    reloads.look()
+    assert reloads.take() is None
+    assert values(reloads, "bundle_refused") == {(): 1}
+    assert reloads.model.bundle.id == first
+    reloads.anchors_of_the_test.write(chatter())
+    reloads.look()
+
+    assert [one.label for one in reloads.take()[1].sight.enrolled] == ["chatter"]
+    with pytest.raises(BundleError, match="thresholds"):
+        open_duty(Settings(bundle=""), open_model(Settings(bundle=str(store.path))), NoStates())
+
+
+def test_what_was_refused_is_tried_again_after_a_while_and_told_once(store):
+    """Somebody mends it in its place, and should not have to switch back and forth."""
+    second = store.ids[1]
+    now = [0.0]
+    reloads = begun(store.path, steady_clock=lambda: now[0])
+    weights = store.folder(second) / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(b"no weights")
+    store.switch(second, action="promoted", **WHO)
+    reloads.look()
+
+    now[0] += RETRY_SECONDS
+    reloads.look()
+    assert values(reloads, "bundle_loads")["refused",] == 1
+    weights.write_bytes(whole)
+    reloads.look()
+    assert reloads.take() is None
+    now[0] += RETRY_SECONDS
+    reloads.look()
+
+    assert reloads.take()[0].bundle.id == second
+    assert values(reloads, "bundle_refused") == {(): 0}
+
+
+def test_going_back_to_a_bundle_that_needs_more_features_takes_no_restart(store):
+    """Exporters still send what they sent before: an emergency is no time for a restart."""
+    first = store.ids[0]
+    narrow = msgspec.structs.replace(make_spec(), optional=("retransmissions", "response_ms"))
+    other = store.add(draft_bundle(spec=narrow), **WHO)
+    reloads = begun(store.path)
+    for bundle_id in (other, first):
+        store.switch(bundle_id, action="promoted", **WHO)
+        reloads.look()
+
+        assert reloads.take()[0].bundle.id == bundle_id
+
+
+def test_an_anchor_expires_also_while_nobody_can_say_what_is_enrolled(bundle_path):
+    """A broker may be away for days; what somebody gave an end has one."""
+    now = [WHEN]
+    settings = Settings(bundle=str(bundle_path))
+    anchors = Anchors(chatter(expires_ms=round(WHEN * 1000) + 60_000))
+    reloads = Reloads(settings, open_model(settings), anchors, clock=lambda: now[0])
+    reloads.look()
+    reloads.take()
+
+    anchors.is_away = True
+    now[0] += 60
+    reloads.look()
+
+    assert reloads.take()[1].sight.enrolled == ()
+    assert values(reloads, "enrolments")["expired",] == 1
+
+
+def test_a_store_that_cannot_be_seen_is_a_bundle_refused_and_anchors_are_still_read(store):
+    """A share that is not mounted must not stop all else."""
+    reloads = begun(store.path)
+    reloads.look()
+    store.path.rename(store.path.with_name("elsewhere"))
+    reloads.anchors_of_the_test.write(chatter())
+
+    reloads.look()
+
+    assert values(reloads, "bundle_refused") == {(): 1}
+    assert [one.label for one in reloads.take()[1].sight.enrolled] == ["chatter"]
+
+
+def test_a_candidate_that_was_mended_is_tried(store):
+    """Nobody would ask for it a second time."""
+    second = store.ids[1]
+    now = [0.0]
+    weights = store.folder(second) / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(b"no weights")
+    settings = Settings(bundle=str(store.path))
+    candidate = Candidate(settings, lambda: now[0])
+    store.set_shadow(second, **WHO)
+    model = open_model(settings)
+    candidate.look(model, (), is_changed=False)
+    assert candidate.status.failure
+
+    weights.write_bytes(whole)
+    now[0] += 3600
+    candidate.look(model, (), is_changed=False)
+
+    assert candidate.status.candidate == second
+    candidate.close()
+    assert candidate.status.failure == ""
+
+
+def test_a_candidate_is_held_to_its_name(store):
+    """Reports under a wrong id would prove somebody else."""
+    first, second = store.ids
+    shutil.rmtree(store.folder(second))
+    shutil.copytree(store.folder(first), store.folder(second))
+    settings = Settings(bundle=str(store.path))
+    candidate = Candidate(settings)
+    store.set_shadow(second, **WHO)
+
+    candidate.look(open_model(settings), (), is_changed=False)
+
+    assert first in candidate.status.failure
+
+
+def test_series_of_what_was_enrolled_go_with_it(store):
+    """Whoever may enrol could otherwise fill the memory of Prometheus."""
+    reloads = begun(store.path)
+    service = make_service(
+        *(reloads.model.bundle, reloads.model.encoder, ListSource(), ListSink()),
+        reloads=reloads,
+    )
+    service.step(0)
+    before = service.metrics.text().decode().count("\n")
+
+    reloads.anchors_of_the_test.write(chatter())
+    reloads.look()
+    service.step(0)
+    with_it = service.metrics.text().decode()
+    reloads.anchors_of_the_test.found.clear()
+    reloads.look()
+    service.step(0)
+
+    assert 'anchorwatch_events_total{state="chatter",type="onset"} 0.0' in with_it
+    assert 'anchorwatch_canaries_total{label="chatter"' not in with_it
+    after = service.metrics.text().decode()
+    assert "chatter" not in after
+    assert after.count("\n") == before

@@ -52,15 +52,19 @@ def opened(store: BundleStore, bundle_id: str) -> Bundle:
         BundleError: if it can't be used.
     """
     from detector.encoder import open_encoder
+    from detector.sight import Sight
 
     bundle = store.load(bundle_id)
-    open_encoder(bundle)
+    try:
+        Sight.of(bundle, open_encoder(bundle))
+    except ArithmeticError as error:  # thresholds beyond all numbers
+        raise BundleError(f"bundle {bundle_id}: its thresholds: {error}") from error
     return bundle
 
 
 def unfit(new: Bundle, old: Bundle) -> str:
     """Say why daemons can't go from one bundle to another while they run; "" if they can."""
-    from detector.reload import unfit as unfit_windows
+    from detector.follow_bundle import unfit as unfit_windows
 
     return unfit_windows(new.manifest.window, old.manifest.window)
 

@@ -63,6 +63,12 @@ def _check(name: str, passed: bool, says: str, **numbers: float | None) -> Check
 
 def _watched(report: ShadowReport, daemons: int, allowed: Tolerances) -> Iterator[Check]:
     """Check that enough was seen."""
+    yield _check(
+        "failures",
+        not report.failures,
+        f"it failed {report.failures} time(s), and was tried no more",
+        failures=report.failures,
+    )
     hours = report.link_seconds / 3600
     yield _check(
         "time",

@@ -110,3 +110,9 @@ def test_canaries_that_the_live_bundle_has_not_either_are_not_asked_for():
 def test_a_candidate_that_is_sooner_passes():
     """Nobody is refused for being better."""
     assert failed(delays_ms=(-9000,) * 9, canaries={"blocked": CanaryPair(50, 100, 99, 99)}) == []
+
+
+def test_a_candidate_that_failed_in_the_shadow_fails_the_gate():
+    """What ended a thread there would end the daemon here."""
+    assert failed() == []
+    assert failed(failures=1) == ["failures"]
