@@ -7,13 +7,21 @@
 # it, and every link is watched for that from then on. What was captured is named, a candidate
 # learns from it, is tried in the shadow, and takes over once it has proved itself.
 set -euo pipefail
+if (($# < 1)); then
+    echo "usage: deploy/learning-loop.sh HOST:PORT [FOLDER]" >&2
+    exit 2
+fi
+kafka=$1 work=$(realpath -m "${2:-build/learning-loop}")
 cd "$(dirname "$0")/.."
-kafka=${1:?say where the broker is: HOST:PORT}
-work=${2:-build/learning-loop}
 PATH="$PWD/.venv/bin:$PATH"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
-run() { printf '$ %s\n' "$*" >&2; "$@"; }
+run() {
+    printf '$' >&2
+    printf ' %q' "$@" >&2
+    echo >&2
+    "$@"
+}
 
 if [[ -e $work && ! -e $work/.learning-loop ]]; then
     echo "$work is there, and nothing that this script made: say another folder" >&2
@@ -22,17 +30,36 @@ fi
 rm -rf "$work"
 mkdir -p "$work"
 touch "$work/.learning-loop"
-export ANCHORWATCH__BUNDLE=$work/bundles ANCHORWATCH__STORE__PATH=$work/captures
 loop=learning-loop-$(date +%s) # topics of its own: those of an earlier run know its anchors
-export ANCHORWATCH__KAFKA__BOOTSTRAP=$kafka ANCHORWATCH__KAFKA__GROUP=$loop
-for topic in windows verdicts events dead_letters states sightings anchors; do
-    export "ANCHORWATCH__KAFKA__${topic^^}=$loop.$topic"
-done
-# Little traffic, and weeks of it in minutes: so all of it is kept, and canaries come at once.
-export ANCHORWATCH__STORE__NORMAL_SHARE=1 ANCHORWATCH__STORE__FLUSH_SECONDS=1
-export ANCHORWATCH__CANARY__EVERY_SECONDS=0.02 ANCHORWATCH__CANARY__AT_ONCE=100
-export ANCHORWATCH__EVENTS__GATHER_SECONDS=0 ANCHORWATCH__SILENCE__ENABLED=false
-export ANCHORWATCH__HTTP__PORT=0
+cat >"$work/anchorwatch.toml" <<END
+bundle = "$work/bundles"
+
+[kafka]
+bootstrap = "$kafka"
+group = "$loop"
+$(for topic in windows verdicts events dead_letters states sightings anchors; do
+    echo "$topic = \"$loop.$topic\""
+done)
+
+[store] # little traffic, and weeks of it in minutes: so all of it is kept
+path = "$work/captures"
+normal_share = 1
+flush_seconds = 1
+
+[canary] # for the same reason
+every_seconds = 0.02
+at_once = 100
+
+[events]
+gather_seconds = 0
+
+[silence]
+enabled = false
+
+[http]
+port = 0
+END
+here=(--config "$work/anchorwatch.toml")
 
 captures=training/captures
 # Recorded links, as if they reported at some other time; sixty times as fast as life.
@@ -74,16 +101,16 @@ run anchorwatch bundles "$work/bundles" --add "$work/first"
 
 say "2. The daemon watches, and keeps what it judged"
 replay "$(day 6)T09:00" 'd29_*/access' 'd0[6-9]_*/access' 'd1?_*/access'
-anchorwatchd 2>"$work/anchorwatchd.log" &
+anchorwatchd "${here[@]}" 2>"$work/anchorwatchd.log" &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null && wait "$daemon" || true' EXIT
 settled
-run anchorwatch label list
+run anchorwatch label list "${here[@]}"
 
 say "3. One incident, shown to the daemon while it runs"
 run anchorwatch enroll --label capacity-limited --link d29_tbf_both35_A20/access \
-    --from "$(day 6)T09:01" --to "$(day 6)T09:02" --why "ticket 4711" --yes
-run anchorwatch anchors list
+    --from "$(day 6)T09:01" --to "$(day 6)T09:02" --why "ticket 4711" --yes "${here[@]}"
+run anchorwatch anchors list "${here[@]}"
 
 say "4. Every link is watched for it: other links, other days"
 ago=5
@@ -93,7 +120,7 @@ for links in 'd3[0-3]_*/access' 'd3[4-6]_*/access' 'd3[7-9]_*/access' 'd4?_*/acc
     ago=$((ago - 1))
 done
 settled
-run anchorwatch label list --state capacity-limited
+run anchorwatch label list --state capacity-limited "${here[@]}"
 
 say "5. Somebody looks at it, and says so"
 # Tickets and switches say from when to when, and what it was, whatever it was taken for.
@@ -102,13 +129,13 @@ for ago in 6 5 4 3 2; do
         for fault in capacity-limited blocked; do
             [[ $fault == blocked ]] && links=("${blocked[@]}") || links=("${limited[@]}")
             anchorwatch label rename "$fault" "${links[@]/#/--link=}" --why "tickets 4711 to 4723" \
-                --from "$(day $ago)T$hour:00:01" --to "$(day $ago)T$hour:02" || true
+                "${here[@]}" --from "$(day $ago)T$hour:00:01" --to "$(day $ago)T$hour:02" || true
         done
     done
 done 2>/dev/null
 
 say "6. A candidate learns from it"
-run anchorwatch retrain --captures "$captures"
+run anchorwatch retrain --captures "$captures" "${here[@]}"
 versions() { anchorwatch bundles "$work/bundles" --json | python3 -c "
 import json, sys
 print(*(one['id'] for one in json.load(sys.stdin)['versions'] if one['current'] == $1))"; }
@@ -135,12 +162,13 @@ promote() {
 }
 promote --why "as it is" || true
 say "Live it differs more than it may: what it calls a limit, the current one takes for a block.
-On runs of which the truth is known it is better. So those two tolerances are eased, and why:"
+On runs of which the truth is known its macro-F1 is higher. So those two tolerances are eased, and why:"
 promote --agreement 0.7 --missed 0.6 --why "it knows limits; the current one has one example"
 sleep 2
 grep -a "in use" "$work/anchorwatchd.log" >&2
 run anchorwatch bundles "$work/bundles" --history
-say "Back, should anybody want to: anchorwatch rollback $work/bundles"
+say "Back, should anybody want to: .venv/bin/anchorwatch rollback $work/bundles
+And on: .venv/bin/anchorwatchd --config $work/anchorwatch.toml"
 
 kill "$daemon"
 wait "$daemon"

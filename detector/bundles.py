@@ -22,7 +22,7 @@ from pathlib import Path
 from . import durable, history
 from .bundle import MANIFEST, Bundle, BundleError
 from .history import Action, Entry, History
-from .versions import Versions
+from .versions import VersionError, Versions
 
 VERSIONS, CURRENT, SHADOW, REPORTS = "versions", "current", "shadow", "reports"
 HISTORY, LOCK = "history.jsonl", ".lock"
@@ -146,7 +146,7 @@ class BundleStore:
             self._versions.there(bundle_id)
             for name, used in ((CURRENT, self.current), (SHADOW, self.shadow)):
                 if used == bundle_id:
-                    raise BundleError(f"bundle {bundle_id} is the {name} one, which stays")
+                    raise VersionError(f"bundle {bundle_id} is the {name} one, which stays")
             self._note("removed", bundle_id, who, why, now_ms)
             self._versions.remove(bundle_id)
             self._versions.sweep()
@@ -171,7 +171,7 @@ class BundleStore:
         with self._writing():
             self._versions.there(bundle_id)
             if (current := self.current) != only_from != ANY:
-                raise BundleError(f"bundle {current} is current by now, and {only_from} no more")
+                raise VersionError(f"bundle {current} is current by now, and {only_from} no more")
             self._note(action, bundle_id, who, why, now_ms, numbers, failed)
             durable.point(self.path / CURRENT, self.folder(bundle_id))
             if self.shadow == bundle_id:
@@ -187,7 +187,7 @@ class BundleStore:
                 return
             self._versions.there(bundle_id)
             if bundle_id == self.current:
-                raise BundleError(f"bundle {bundle_id} is the current one, which judges already")
+                raise VersionError(f"bundle {bundle_id} is the current one, which judges already")
             if bundle_id != was:
                 self._note("shadowed", bundle_id, who, why, now_ms)
                 durable.point(self.path / SHADOW, self.folder(bundle_id))

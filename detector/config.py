@@ -219,13 +219,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     detector.config.ConfigError: Expected `int` <= 65535 - at `$.http.port`
     """
     tree: dict[str, Any] = _read(path) if path else {}
-    for name, value in environ.items():
-        if name.startswith(PREFIX):
-            _lay(tree, name, value)
+    laid = [name for name in environ if name.startswith(PREFIX)]
+    for name in laid:
+        _lay(tree, name, environ[name])
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{f'{path}: ' if path else ''}{error}") from error
+        over = f", with {', '.join(sorted(laid))}" if laid else ""
+        raise ConfigError(f"{f'{path}{over}: ' if path else ''}{error}") from error
     _agree(settings)
     return settings
 

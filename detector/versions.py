@@ -14,6 +14,10 @@ from .bundle import MANIFEST, Bundle, BundleError, load, save
 ID = re.compile(r"[0-9a-f]{12}")
 
 
+class VersionError(BundleError):
+    """A version can't be had, or not so: nothing is wrong with any bundle."""
+
+
 def held_to_its_name(bundle: Bundle, folder: Path) -> Bundle:
     """Give a bundle that was loaded from a store's folder.
 
@@ -39,7 +43,7 @@ class Versions:
     def folder(self, bundle_id: str) -> Path:
         """Say where a version is, or would be."""
         if not ID.fullmatch(bundle_id):
-            raise BundleError(f"{bundle_id!r} is no bundle's id, which is 12 of 0-9 and a-f")
+            raise VersionError(f"{bundle_id!r} is no bundle's id, which is 12 of 0-9 and a-f")
         return self.path / bundle_id
 
     def find(self, beginning: str) -> str:
@@ -53,7 +57,7 @@ class Versions:
             return found[0]
         how_many = f"{len(found)} versions begin so" if found else "no version begins so"
         there = ", ".join(found or self.ids) or "there is none at all"
-        raise BundleError(f"bundle {beginning!r}: {how_many}: {there}")
+        raise VersionError(f"bundle {beginning!r}: {how_many}: {there}")
 
     def there(self, bundle_id: str) -> Path:
         """Say where a version is.
@@ -63,7 +67,7 @@ class Versions:
         """
         folder = self.folder(bundle_id)
         if not folder.is_dir():
-            raise BundleError(f"bundle {bundle_id} is not in the store {self.path.parent}")
+            raise VersionError(f"bundle {bundle_id} is not in the store {self.path.parent}")
         return folder
 
     def load(self, bundle_id: str) -> Bundle:

@@ -11,6 +11,7 @@ from detector.encoder import Encoder
 
 from .batches import classes_of
 from .labelled import LabelledWindows
+from .traffic import plain
 
 MEDOID_WINDOWS = 600  # of each class, to choose its anchor from
 
@@ -83,7 +84,7 @@ def describe(windows: LabelledWindows, place: int, *, kinds: bool = False) -> An
     """Say where a reference window came from; its name tells the class and the link."""
     where = windows.place(place)
     label, kind = str(windows.labels[place]), str(windows.kinds[place] or "")
-    link = where.link.link
+    link = plain(where.link.link)
     name = str(classes_of(windows, kinds=kinds, which=np.array([place]))[0])
     return Anchor(f"{name}/{link}", label, kind or label, link, where.start_ms)
 

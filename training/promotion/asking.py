@@ -41,12 +41,13 @@ def show(found: Any, as_text: Callable[[Any], str], as_data: bool) -> None:
 def failing() -> Iterator[None]:
     """Say in one line what went wrong."""
     from detector.bundle import BundleError
+    from detector.versions import VersionError
 
     from .deeds import PromotionError
 
     try:
         yield
-    except PromotionError as error:
+    except (PromotionError, VersionError) as error:
         fail(error)
     except BundleError as error:
         fail(error, EX_CONFIG)

@@ -258,7 +258,7 @@ def test_no_links_at_all_is_no_trial():
     shadow = make_shadow(links=0.0)
     show(shadow, Live().steps(3))
 
-    assert (shadow.report().windows, shadow.report().failures) == (0, 1)
+    assert shadow.report().windows == 0
     assert shadow.skipped == 0
 
 

@@ -155,7 +155,7 @@ def test_a_version_is_removed_by_how_its_id_begins_unless_it_is_used(stored):
 
     refused, done = (call("bundles", store.path, "--remove", one[:8]) for one in (live, equal))
 
-    assert refused.exit_code == 78
+    assert refused.exit_code == 1
     assert refused.stderr == f"anchorwatch: bundle {live} is the current one, which stays\n"
     assert done.exit_code == 0
     assert equal not in store.ids
@@ -347,8 +347,8 @@ def test_going_to_other_windows_is_said(tmp_path):
         (("bundles", "new", "--add", "empty"), 78, "manifest.json: No such file"),
         (("bundles", "store", "--history", "--remove", "a"), 2, "give one of"),
         (("shadow", "store", "a", "--stop"), 2, "give one of"),
-        (("promote", "store", "zz"), 78, "no version begins so"),
-        (("promote", "store", ""), 78, "3 versions begin so"),
+        (("promote", "store", "zz"), 1, "no version begins so"),
+        (("promote", "store", ""), 1, "3 versions begin so"),
         (("promote", "store"), 2, "Missing argument"),
     ],
 )
