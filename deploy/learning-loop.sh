@@ -158,7 +158,7 @@ run anchorwatch replay --diff "$work/bundles/versions/$first" \
 say "9. It takes over only if it is no worse, on runs that neither has seen, and live"
 promote() {
     run anchorwatch promote "$work/bundles" "$candidate" --captures "$captures" \
-        --links 'd0[1-5]_*' --kafka "$kafka" "$@"
+        --links 'd0[1-5]_*' "${here[@]}" "$@"
 }
 promote --why "as it is" || true
 say "Live it differs more than it may: what it calls a limit, the current one takes for a block.

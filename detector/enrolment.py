@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .message import MAX_TIME_MS
-from .state import RESERVED
+from .state import NORMAL, RESERVED
 from .window import LARGEST, WindowError, WindowSpec, check_name
 
 MOST_WINDOWS = 64  # in one enrolment
@@ -186,6 +186,11 @@ def _check_words(enrolment: Enrolment) -> None:
         raise EnrolmentError(f"an enrolment's {error}") from error
     if enrolment.label in RESERVED:
         raise EnrolmentError(f"the label {enrolment.label!r} means something else to the daemon")
+    if enrolment.label == NORMAL:  # one would mute an alarm on every link
+        raise EnrolmentError(
+            f"the label {NORMAL!r} is no fault to enrol; where an alarm was false, "
+            "`anchorwatch label reject` says so"
+        )
     if len(enrolment.history) > MOST_ACTS:
         raise EnrolmentError(f"an enrolment with {len(enrolment.history)} acts in its history")
 

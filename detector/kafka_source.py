@@ -26,6 +26,7 @@ COMMIT_MS = 3000
 CLOSE_MS = 2000
 POSITION_MS = 100  # mostly it is known without asking
 ASK_MS = 1500  # for how much there is to read; without an answer nothing is concluded
+WAIT_SECONDS = 5.0  # for partitions, before it is said that there are none yet
 PAUSE_SECONDS = 0.2  # before asking again when the broker gave an error for an answer
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
 
@@ -42,6 +43,7 @@ class KafkaSource:
         self._open: set[TopicPartition] = set()  # of these, what is not yet committed
         self._goals: dict[tuple[str, Place], int] = {}  # asker and place to what is to be read
         self._looked = 0.0  # when the vitals were last taken, monotonic seconds
+        self._tell_at = 0.0  # when to say that there is nothing to read from yet, the same clock
 
     def poll(self, seconds: float, most: int) -> Sequence[Message]:
         """Give records as they came; the broker being away looks like nothing coming."""
@@ -146,6 +148,7 @@ class KafkaSource:
             return False
         self._consumer.subscribe([settings.windows], listener=self._listener)
         self.vitals.contact = time.time()
+        self._tell_at = time.monotonic() + WAIT_SECONDS
         log.info("connected", extra={"bootstrap": settings.bootstrap, "topic": settings.windows})
         return True
 
@@ -185,6 +188,11 @@ class KafkaSource:
         self._looked = now
         assigned = self._consumer.assignment()
         self.vitals.is_assigned = bool(assigned)
+        if not assigned and now >= self._tell_at:
+            self._tell_at = float("inf")
+            # Mostly a daemon that ended without a word: the group waits for it.
+            seconds = self._settings.session_seconds
+            log.info("no partitions yet", extra={"until a lost daemon is given up": seconds})
         silent_seconds = 0.0 if heard else _heartbeat_age_seconds(self._consumer.metrics())
         self.vitals.contact = max(self.vitals.contact, time.time() - silent_seconds)
         self.vitals.lag = {

@@ -1,7 +1,7 @@
 """Replaying captures: judged in process, or sent to Kafka as if the links reported now."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,10 @@ from detector.window import Window
 from .traffic import read
 
 BATCH = 1024  # windows judged at once
+CONNECT_MS = 5000
+SAID_SECONDS = 10.0  # from one word on how far a replay is to the next
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,17 @@ def judged(
         yield names.judge(batch, seen.nearest, seen.strangeness, seen.opinions)
 
 
-def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form) -> int:
-    """Send every window to a topic, keyed by its link, and say how many were acknowledged."""
-    from kafka import KafkaProducer
+def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form, tell: Tell) -> int:
+    """Send every window to a topic, keyed by its link, and say how many were acknowledged.
 
-    producer = KafkaProducer(
-        bootstrap_servers=bootstrap.split(","),
-        compression_type="lz4",
-        linger_ms=5,
-        max_request_size=8 * 2**20,
-    )
+    Raises:
+        ConnectionError: if no broker answers.
+        KafkaError: if one does, and doesn't take them.
+    """
+    producer = _producer(bootstrap, tell)
     futures: list[Any] = []
     try:
-        for batch in _due(windows, pace):
+        for batch in told(_due(windows, pace), len(windows), tell):
             for key, message in _messages(batch, windows, form):
                 futures.append(producer.send(topic, message, key))
         for future in futures:
@@ -104,6 +106,39 @@ def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form) ->
     finally:
         producer.close(timeout=10)
     return len(windows)
+
+
+def _producer(bootstrap: str, tell: Tell) -> Any:
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+
+    tell(f"asking {bootstrap} ...")
+    try:
+        return KafkaProducer(
+            bootstrap_servers=bootstrap.split(","),
+            bootstrap_timeout_ms=CONNECT_MS,
+            compression_type="lz4",
+            linger_ms=5,
+            max_request_size=8 * 2**20,
+        )
+    except KafkaError as error:
+        raise ConnectionError(f"no broker answers at {bootstrap}") from error
+
+
+def told(
+    batches: Iterable[list[Window]],
+    total: int,
+    tell: Tell,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[list[Window]]:
+    """Give batches on, and say every ten seconds how many windows of all were sent."""
+    sent, said = 0, clock()
+    for batch in batches:
+        yield batch
+        sent += len(batch)
+        if clock() - said >= SAID_SECONDS:
+            said = clock()
+            tell(f"{sent} of {total} windows sent")
 
 
 def _messages(

@@ -136,6 +136,8 @@ def _send(
     at_ms: int | None,
     chosen: dict[str, Any],
 ) -> None:
+    from kafka.errors import KafkaError
+
     from detector.bundle import load
     from detector.bundles import resolve
 
@@ -145,7 +147,10 @@ def _send(
     windows = replays.cut(loaded, captures, chosen["links"], chosen["hop"], side_by_side=True)
     pace = replays.Pace(chosen["speed"], at_ms)
     form = replays.Form(packed=not chosen["as_text"], many=chosen["many"])
-    count = replays.send(windows, kafka, chosen["topic"], pace, form)
+    try:
+        count = replays.send(windows, kafka, chosen["topic"], pace, form, tell)
+    except KafkaError as error:
+        fail(f"topic {chosen['topic']!r} on the broker at {kafka}: {error}")
     tell(f"{count} windows sent to {chosen['topic']}")
 
 

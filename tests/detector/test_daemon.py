@@ -177,8 +177,14 @@ def test_replayed_runs_say_that_it_is_now_whenever_they_were_recorded(broker, to
     windows = Replay(links, spec, hop_ms=spec.step_ms, side_by_side=True)
     now_ms = time.time() * 1000
 
+    told: list[str] = []
     sent = send(
-        windows, broker.direct, topics.windows, Pace(1.0, at_ms=round(time.time() * 1000)), Form()
+        windows,
+        broker.direct,
+        topics.windows,
+        Pace(1.0, at_ms=round(time.time() * 1000)),
+        Form(),
+        told.append,
     )
 
     records = Reader(broker.direct, topics.windows).records()

@@ -199,6 +199,16 @@ def test_any_value_of_any_field_is_a_usable_enrolment_or_an_error(name, value):
     assert fitted.shape[1:] == SPEC.shape
 
 
+def test_normal_is_no_fault_to_enrol_wherever_it_comes_from():
+    """One such anchor, by a slip or on the topic, would mute an alarm on every link."""
+    forged = damaged(label="normal", id=identify("normal", an_enrolment().windows))
+
+    with pytest.raises(EnrolmentError, match="anchorwatch label reject"):
+        check(forged)
+    with pytest.raises(EnrolmentError, match="anchorwatch label reject"):
+        an_enrolment(label="normal")
+
+
 def test_an_enrolment_is_checked_when_it_is_made():
     """The one who enrols hears what is wrong, not the daemon's log."""
     with pytest.raises(EnrolmentError, match="means something else"):

@@ -438,3 +438,11 @@ def test_the_version_is_the_packages():
 
     assert done.exit_code == 0
     assert done.stdout == f"anchorwatch, version {__version__}\n"
+
+
+def test_a_replay_to_where_no_broker_is_says_so_in_one_line(trained_bundle, capture):
+    """It is usually a misspelt port."""
+    done = call("replay", trained_bundle, capture, "--kafka", "127.0.0.1:1", "--speed", "0")
+
+    assert failure(done, 1) == "anchorwatch: no broker answers at 127.0.0.1:1"
+    assert done.stderr.startswith("asking 127.0.0.1:1 ...\n")

@@ -16,10 +16,10 @@ from detector.encoder import open_encoder
 from detector.message import encode
 from detector.replay import Replay
 from detector.sight import Sight
-from tests.fakes import ListSink, ListSource, make_service
+from tests.fakes import Clock, ListSink, ListSource, make_service
 from tests.trained import trained_bundle, unseen_links
 from tests.training.captures import START_MS, TINY, make_table, tiny_training, write
-from training.replay import cut, judge, judged
+from training.replay import cut, judge, judged, told
 
 FIELDS = {
     "link",
@@ -266,3 +266,13 @@ def test_a_capture_that_lacks_a_feature_is_refused(tmp_path):
     """What isn't there can't be taken for zero."""
     with pytest.raises(CaptureError, match="lacks the feature 'fwd_invite'"):
         replayed(make_table().drop(columns="fwd_invite"), tmp_path)
+
+
+def test_every_ten_seconds_it_says_how_much_of_all_was_sent():
+    """At life's speed a day of captures takes a day, and a silent command looks stuck."""
+    clock, said = Clock(), []
+
+    for _ in told([["window"] * 2] * 8, 16, said.append, clock):
+        clock.sleep(4)
+
+    assert said == ["6 of 16 windows sent", "12 of 16 windows sent"]

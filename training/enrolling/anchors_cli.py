@@ -110,7 +110,7 @@ def remove(places: Places, ids: tuple[str, ...], why: str, who: str) -> None:
 def expire(
     context: click.Context, /, places: Places, ids: tuple[str, ...], at: str, why: str, who: str
 ) -> None:
-    """Let daemons forget anchors at a time."""
+    """Let daemons forget anchors at a time; at once if that is past."""
     from .book import expiring, find, moment
 
     at_ms = None if at == "never" else Time().convert(at, None, context)
@@ -118,7 +118,12 @@ def expire(
     with failing(), opened(places) as (kept, known):
         done = act("expires", who, f"{said}; {why}" if why else said)
         changed = [expiring(find(known, id_), at_ms, done) for id_ in ids]
-        write(kept, changed, f"expires {said}")
+        is_past = at_ms is not None and at_ms <= done.at_ms
+        write(
+            kept,
+            changed,
+            f"expires {said}" + (", which is past: expired at once" if is_past else ""),
+        )
 
 
 def _change(places: Places, ids: Sequence[str], what: Any, why: str, who: str) -> None:

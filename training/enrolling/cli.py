@@ -11,7 +11,7 @@ import msgspec
 from training.places import EX_CONFIG, Places, with_places
 
 from .anchors_cli import anchors
-from .commands import WHO, Time, fail, now_ms
+from .commands import WHO, Time, answering, fail, now_ms
 
 WINDOWS = 8  # docs/experiments.md, "Enrolling one incident"
 DAYS = 7.0
@@ -71,7 +71,6 @@ def enroll(places: Places, **chosen: Any) -> None:
     from detector.bundle import BundleError
     from detector.capture import CaptureError
     from detector.enrolment import EnrolmentError
-    from detector.enrolments import EnrolmentsUnavailableError
 
     from .enrol import Asked
     from .errors import EnrollingError
@@ -80,22 +79,17 @@ def enroll(places: Places, **chosen: Any) -> None:
         **{name: chosen[name] for name in Asked.__dataclass_fields__ if name in chosen},
         now_ms=now_ms(),
     )
-    _check_usage(places, chosen)
+    _check_usage(places, chosen, asked.now_ms)
     try:
-        _enrol(places, asked, chosen)
+        with answering(places):
+            _enrol(places, asked, chosen)
     except BundleError as error:
         fail(str(error), EX_CONFIG)
-    except (
-        CaptureError,
-        EnrolmentError,
-        EnrollingError,
-        EnrolmentsUnavailableError,
-        OSError,
-    ) as error:
+    except (CaptureError, EnrolmentError, EnrollingError, OSError) as error:
         fail(str(error))
 
 
-def _check_usage(places: Places, chosen: dict[str, Any]) -> None:
+def _check_usage(places: Places, chosen: dict[str, Any], at_ms: int) -> None:
     """Refuse before any work is done what would be refused after it."""
     if not chosen["captures"]:
         _ = places.stores
@@ -103,6 +97,8 @@ def _check_usage(places: Places, chosen: dict[str, Any]) -> None:
             raise click.UsageError("say when it was: --from and --to")
     if None not in (times := (chosen["from_ms"], chosen["to_ms"])) and times[0] >= times[1]:
         raise click.UsageError("--from is not before --to")
+    if chosen["expires"] is not None and chosen["expires"] <= at_ms:
+        raise click.UsageError("--expires is past: no daemon would ever use it")
     if not (chosen["only_preview"] or chosen["yes"] or sys.stdin.isatty()):
         raise click.UsageError("there is no terminal to ask at: give --yes, or --preview")
 

@@ -63,9 +63,29 @@ def opened(places: Places) -> "Iterator[tuple[Enrolments, dict[str, Enrolment]]]
 
     kept = open_kept(places)
     try:
-        yield kept, read_all(kept)
+        with answering(places):
+            yield kept, read_all(kept)
     finally:
         kept.close()
+
+
+@contextmanager
+def answering(places: Places) -> Iterator[None]:
+    """Say which broker is asked, and in words if it doesn't answer.
+
+    Raises:
+        EnrollingError: if it doesn't, or can't.
+    """
+    from detector.enrolments import EnrolmentsUnavailableError
+
+    from .errors import EnrollingError
+
+    if places.kafka is not None:
+        click.echo(f"asking {places.kafka.bootstrap} ...", err=True)
+    try:
+        yield
+    except EnrolmentsUnavailableError as error:
+        raise EnrollingError(_in_words(error, places)) from error
 
 
 @contextmanager
@@ -73,7 +93,6 @@ def failing() -> Iterator[None]:
     """End with a message where something can't be done."""
     from detector.bundle import BundleError
     from detector.enrolment import EnrolmentError
-    from detector.enrolments import EnrolmentsUnavailableError
 
     from .errors import EnrollingError
 
@@ -81,7 +100,7 @@ def failing() -> Iterator[None]:
         yield
     except BundleError as error:
         fail(str(error), EX_CONFIG)
-    except (EnrolmentError, EnrollingError, EnrolmentsUnavailableError, OSError) as error:
+    except (EnrolmentError, EnrollingError, OSError) as error:
         fail(str(error))
 
 
@@ -89,3 +108,15 @@ def fail(text: str, code: int = 1) -> NoReturn:
     """End with a message."""
     click.echo(f"anchorwatch: {text}", err=True)
     raise click.exceptions.Exit(code)
+
+
+def _in_words(error: Exception, places: Places) -> str:
+    """Say what a broker's error means; of any other, what it says itself."""
+    from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+
+    cause, kafka = error.__cause__, places.kafka
+    if kafka is None or not isinstance(cause, KafkaError):
+        return str(error)
+    if isinstance(cause, KafkaConnectionError | KafkaTimeoutError):
+        return f"no broker answers at {kafka.bootstrap}"
+    return f"topic {kafka.anchors} on the broker at {kafka.bootstrap}: {cause}"

@@ -9,15 +9,16 @@ import msgspec
 from detector.encoder import open_encoder
 from detector.enrolment import Act, Enrolment, enrol
 from detector.enrolments import Enrolments
+from detector.events import LAST_MS
 from detector.sight import Sight
 from detector.window import WindowSpec
 from training.places import Places
 
 from .errors import EnrollingError
-from .incident import Incident, choose, cut
+from .incident import Incident, absent, choose, cut
 from .places import load_bundle
 from .preview import REACHES, Preview, Progress, chosen, previews
-from .traffic import Piece, Tell, Unnamed, captured, narrow, of_link, stored
+from .traffic import Piece, Tell, Unnamed, captured, links_in, narrow, of_link, stored
 
 DAY_MS = 86_400_000
 
@@ -75,7 +76,7 @@ def prepare(
     pointed = cut(found.incident, found.spec, asked.link, *_range(asked))
     incident = choose(pointed, before, found.spec, asked.windows)
     made = enrolled(asked, incident, found.spec)
-    check_new(made, known)
+    check_new(made, known, asked.now_ms)
     seen = previews(
         before,
         _reaching(made, before, used, asked.reach),
@@ -123,18 +124,23 @@ def gather(asked: Asked, places: Places, spec: WindowSpec, tell: Tell) -> Gather
     """Read the captures, the last days of the store, and of it whatever the incident's link has.
 
     Raises:
+        EnrollingError: if the store has nothing of the incident's link.
         CaptureError: if something can't be read.
     """
+    if asked.captures:
+        whole, mine = captured(asked.captures, spec)
+    else:
+        whole, mine = of_link(places.store, spec, asked.link, _range(asked), tell)
+        if not mine:
+            raise EnrollingError(absent(asked.link, links_in(places.store)))
     traffic: list[Piece] = []
     unnamed: list[Unnamed] = []
     if places.store:
         since_ms = asked.now_ms - round(asked.days * DAY_MS)
         traffic, unnamed = stored(places.store, spec, since_ms, tell)
-    if not asked.captures:
-        whole, mine = of_link(places.store, spec, asked.link, _range(asked)[0], tell)
-        return Gathered(whole, mine, traffic, unnamed)
-    whole, mine = captured(asked.captures, spec)
-    return Gathered(whole, mine, [*traffic, *narrow(mine, whole, spec)], unnamed)
+    if asked.captures:
+        traffic += narrow(mine, whole, spec)
+    return Gathered(whole, mine, traffic, unnamed)
 
 
 def enrolled(asked: Asked, incident: Incident, spec: WindowSpec) -> Enrolment:
@@ -151,20 +157,24 @@ def enrolled(asked: Asked, incident: Incident, spec: WindowSpec) -> Enrolment:
     )
 
 
-def check_new(made: Enrolment, known: dict[str, Enrolment]) -> None:
-    """Refuse what is enrolled already.
+def check_new(made: Enrolment, known: dict[str, Enrolment], now_ms: int) -> None:
+    """Refuse what is enrolled already, and say how daemons use it again if they don't.
 
     Raises:
         EnrollingError: if it is.
     """
     old = known.get(made.id)
-    if old is not None and old.status != "removed":
-        doing = (
-            "" if old.status == "active" else f"; `anchorwatch anchors enable {old.id}` uses it"
-        )
-        raise EnrollingError(f"these windows are enrolled already: {old.id} {old.name}{doing}")
+    if old is None or old.status == "removed":
+        return
+    back = []
+    if old.status == "disabled":
+        back.append(f"it is disabled: `anchorwatch anchors enable {old.id} --why ...`")
+    if old.expires_ms is not None and old.expires_ms <= now_ms:
+        back.append(f"it is expired: `anchorwatch anchors expire {old.id} --at never`")
+    doing = "".join(f"; {one}" for one in back) + (" brings it back" if back else "")
+    raise EnrollingError(f"these windows are enrolled already: {old.id} {old.name}{doing}")
 
 
 def _range(asked: Asked) -> tuple[int, int]:
     from_ms = 0 if asked.from_ms is None else asked.from_ms
-    return from_ms, 2**53 if asked.to_ms is None else asked.to_ms
+    return from_ms, LAST_MS if asked.to_ms is None else asked.to_ms

@@ -7,6 +7,7 @@ fault that comes and goes has quiet seconds, and an anchor of one calls every qu
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import filter as matching
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from training.when import as_text
 from .errors import EnrollingError
 from .traffic import Piece
 
+SHOWN = 5  # links, of those that there are
 ODD = 1.0  # in the usual distances of known windows: farther away is no usual traffic
 
 
@@ -64,9 +66,7 @@ def cut(
     """
     mine = [piece for piece in pieces if piece.link == link]
     if not mine:
-        known = sorted({piece.link for piece in pieces})
-        shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
-        raise EnrollingError(f"nothing was captured of the link {link!r}; there is {shown}")
+        raise EnrollingError(absent(link, sorted({piece.link for piece in pieces})))
     starts_ms: list[int] = []
     windows = []
     for piece in mine:
@@ -79,6 +79,16 @@ def cut(
     values = np.concatenate(windows)[order]
     starts = tuple(starts_ms[place] for place in order)
     return Incident(link, starts[0], starts[-1] + spec.span_ms, starts, values)
+
+
+def absent(link: str, known: Sequence[str]) -> str:
+    """Say that nothing was captured of a link, and of which others something was."""
+    why = f"nothing was captured of the link {link!r}"
+    if any(letter in link for letter in "*?["):
+        why += ", and an incident is of one link, not of a pattern"
+        known = matching(known, link) or known
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return f"{why}; there is {', '.join(known[:SHOWN]) or 'no other'}{more}"
 
 
 def choose(incident: Incident, sight: Sight, spec: WindowSpec, count: int) -> Incident:

@@ -23,6 +23,7 @@ from .traffic import Piece, Unnamed
 from .watching import SETTLED_MS, Firing, Watched, firings, watch
 
 REACHES = (0.25, 0.5, 0.7, 1.0, 1.5, 2.0)  # docs/experiments.md, "Enrolling one incident"
+UNJUDGED_REACH = 1.0  # at most, where nothing says what a wider one would do
 MOST_TAKEN = 0.05  # of the windows that are known to be of other faults
 MOST_WINDOWS = 500_000  # that are judged; of more traffic, pieces are drawn by chance
 Progress = Callable[[int, int], None]  # windows judged, of how many
@@ -71,8 +72,13 @@ class Preview:
         return most_events(len(self.false)) / self.normal_hours * HOURS_A_WEEK
 
     @property
-    def verdict(self) -> Literal["within", "unsure", "over"]:
-        """How that compares with the budget; `unsure`: too little normal traffic was seen."""
+    def verdict(self) -> Literal["within", "unsure", "over", "unjudged"]:
+        """How that compares with the budget.
+
+        `unsure`: too little normal traffic was seen; `unjudged`: none was.
+        """
+        if not self.normal_hours:
+            return "unjudged"
         if self.rate_a_week > self.budget_a_week:
             return "over"
         return "within" if self.most_a_week <= self.budget_a_week else "unsure"
@@ -115,9 +121,16 @@ def previews(
 def chosen(found: Sequence[Preview]) -> Preview:
     """Give the one of the largest reach that keeps the budget and leaves other faults theirs.
 
-    If none does, that of the smallest: whoever enrols it will be told.
+    Of those that no normal traffic judges none wider than `UNJUDGED_REACH`. If none is good, that
+    of the smallest: whoever enrols it will be told.
     """
-    good = [one for one in found if one.verdict != "over" and one.taken_share <= MOST_TAKEN]
+    good = [
+        one
+        for one in found
+        if one.verdict != "over"
+        and one.taken_share <= MOST_TAKEN
+        and (one.verdict != "unjudged" or one.reach <= UNJUDGED_REACH)
+    ]
     return max(good, key=lambda one: one.reach, default=min(found, key=lambda one: one.reach))
 
 

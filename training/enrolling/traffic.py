@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 
+import numpy as np
+
 from detector.capture import LinkCapture, features_of, links_of, read_table
 from detector.state import UNKNOWN
 from detector.window import WindowSpec
+from training.naming.rows import read_rows
 from training.naming.stored import episodes_of, open_stores, stored_features, stored_pieces
 
 Tell = Callable[[str], None]
@@ -87,10 +90,30 @@ def stored(
 
 
 def of_link(
-    paths: Sequence[Path], spec: WindowSpec, link: str, since_ms: int, tell: Tell
+    paths: Sequence[Path], spec: WindowSpec, link: str, times: tuple[int, int], tell: Tell
 ) -> tuple[WindowSpec, list[Piece]]:
-    """Read what stores have of one link since a time, with all features that were captured."""
+    """Read what stores have of one link since an incident began, with all captured features.
+
+    Where they have nothing of it from the first to the last of *times*, all that they have: who
+    pointed at the wrong time is to hear which would have been right.
+
+    Raises:
+        CaptureError: if a file is damaged.
+    """
     found = wide(spec, stored_features(paths))
-    store = open_stores(paths, found.features, (escape(link),), since_ms, tell)
-    pieces = stored_pieces(store, spec.step_ms, since_ms)
+    for since_ms in (times[0], None):
+        store = open_stores(paths, found.features, (escape(link),), since_ms, tell)
+        pieces = stored_pieces(store, spec.step_ms, since_ms)
+        if any(one.capture.start_ms < times[1] for one in pieces):
+            break
     return found, [Piece(one.link, one.link, one.capture) for one in pieces]
+
+
+def links_in(paths: Sequence[Path]) -> list[str]:
+    """List the links of which stores have anything.
+
+    Raises:
+        CaptureError: if a file is damaged.
+    """
+    rows = read_rows(paths)
+    return sorted(rows.names[np.unique(rows.link)].tolist())

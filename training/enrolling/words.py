@@ -7,7 +7,7 @@ from detector.bundle import Bundle
 from training.when import as_text
 
 from .book import moment
-from .preview import Preview, tallied
+from .preview import UNJUDGED_REACH, Preview, tallied
 from .watching import Firing
 
 SHOWN = 10  # firings, at most, beyond which they are only counted
@@ -15,6 +15,7 @@ VERDICTS = {
     "within": "within the budget",
     "unsure": "within the budget as far as can be told",
     "over": "OVER THE BUDGET",
+    "unjudged": "nobody can tell, no traffic was captured as normal",
 }
 
 
@@ -185,8 +186,8 @@ def _separations(found: Preview) -> Iterator[str]:
 
 def _false(found: Preview) -> Iterator[str]:
     budget = f"budget {found.budget_a_week:g} a link-week"
-    if not found.normal_hours:
-        yield f"false alarms: nobody can tell, no traffic was captured as normal; {budget}"
+    if found.verdict == "unjudged":
+        yield f"false alarms: {VERDICTS[found.verdict]}; {budget}"
         return
     yield (
         f"false alarms: {len(found.false)} in {found.normal_hours:.1f} link-hours of normal "
@@ -196,7 +197,9 @@ def _false(found: Preview) -> Iterator[str]:
 
 
 def _reaches(found: Preview, others: Sequence[Preview]) -> Iterator[str]:
-    yield "how far it reaches, chosen as far as the budget and other faults allow"
+    is_judged = found.verdict != "unjudged"
+    unless = "" if is_judged else f", and without normal traffic {UNJUDGED_REACH:g} at most"
+    yield f"how far it reaches, chosen as far as the budget and other faults allow{unless}"
     yield "  reach  fires  false alarms  of other faults  unknowns named"
     for one in others:
         mark = "  <- this" if one is found else ""
@@ -204,6 +207,7 @@ def _reaches(found: Preview, others: Sequence[Preview]) -> Iterator[str]:
             f"  {one.reach:<5g}  {len(one.firings):>5}  {len(one.false):>12}  "
             f"{one.taken_share:>15.3f}  {len(one.named):>14}{mark}"
         )
+    yield f"  of other faults: share of {found.faulty} windows whose fault is known"
 
 
 def _unknowns(found: Preview) -> Iterator[str]:

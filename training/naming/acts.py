@@ -157,7 +157,9 @@ def _check(act: Naming) -> None:
         raise NamingError(f"version {act.v}, this one reads {VERSION}")
     if not 0 <= act.from_ms < act.to_ms <= LAST_MS or not 0 <= act.at_ms <= LAST_MS:
         raise NamingError(f"{act.link!r}: from {act.from_ms} to {act.to_ms} ms is no time")
-    if (act.what == "rename") != bool(act.label):
+    if act.what == "rename" and not act.label:
+        raise NamingError("a rename needs a name, and this one is empty")
+    if act.what != "rename" and act.label:
         raise NamingError("a new name goes with a rename, and with nothing else")
     if act.label in RESERVED:
         raise NamingError(f"the label {act.label!r} means something else to the daemon")

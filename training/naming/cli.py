@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .naming import Effect, Saying
     from .stored import Store
 
-LINKS = click.option("--link", "links", multiple=True, default=("*",), help="Links (patterns)")
+ALL = ("*",)
+LINKS = click.option("--link", "links", multiple=True, default=ALL, help="Links (patterns)")
 JSON = click.option("--json", "as_data", is_flag=True, help="Print JSON")
 SINCE = click.option("--since", type=Time(), metavar="TIME", help="None that ended before")
 WHAT = (
@@ -84,14 +85,18 @@ def list_episodes(
     from .text import episodes_table
 
     with failing():
+        there = episodes(places.stores, links, warn)
         found = [
             one
-            for one in episodes(places.stores, links, warn)
+            for one in there
             if (since is None or one.is_open or one.until_ms >= since)
             and (not states or any(fnmatchcase(one.state, pattern) for pattern in states))
             and not (unnamed and one.is_named)
         ]
-    _show(found, as_data, episodes_table, "no episode was captured")
+        if not there and links != ALL:  # what can't be read was told of
+            there = episodes(places.stores, ALL, lambda _: None)
+    none = "no episode that was captured matches" if there else "no episode was captured"
+    _show(found, as_data, episodes_table, none)
 
 
 @label.command()
@@ -127,13 +132,14 @@ def history(places: Places, links: tuple[str, ...], since: int | None, as_data: 
     from .text import acts_table
 
     with failing():
+        every = read(places.stores, warn)
         acts = [
             act
-            for act in read(places.stores, warn)
+            for act in every
             if any(fnmatchcase(act.link, pattern) for pattern in links)
             and (since is None or act.at_ms >= since)
         ]
-    _show(acts, as_data, acts_table, "nobody has named anything")
+    _show(acts, as_data, acts_table, "no naming matches" if every else "nobody has named anything")
 
 
 def _say(
@@ -177,7 +183,7 @@ def _acts(
     wanted = [*chosen["events"]]
     for group in chosen["groups"]:
         wanted += members(places.stores, group, {one.id for one in found})
-    return of_episodes(chosen_episodes(found, wanted), saying)
+    return of_episodes(chosen_episodes(found, wanted), found, saying)
 
 
 def _check_usage(chosen: dict[str, Any]) -> None:

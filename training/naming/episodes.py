@@ -34,7 +34,7 @@ class Stretches:
     end_ms: Times  # when all was well again; NEVER_MS where that isn't known
     rows: NDArray[np.int64]  # with a verdict of it
     last: NDArray[np.intp]  # place of the last of them
-    reason: Codes  # the last that was given
+    reason: Codes  # of the first window that said so: with it the state changed, if it's there
 
     def __len__(self) -> int:
         return len(self.link)
@@ -88,8 +88,9 @@ def find(rows: Rows, steps: Times) -> Stretches:
     spans = np.maximum.reduceat(ends - rows.start_ms[places], first)
     starts = np.minimum.reduceat(rows.start_ms[places], first)
     until = np.maximum.reduceat(ends, first)
-    given = ~np.isin(rows.reason[places], (NONE, rows.code("")))
-    reason = np.maximum.reduceat(np.where(given, np.arange(len(places)), NONE), first)
+    # A later window may speak for the next state already, and none after the first has counters.
+    given = (rows.label[places] == state) & ~np.isin(rows.reason[places], (NONE, rows.code("")))
+    reason = np.minimum.reduceat(np.where(given, np.arange(len(places)), len(places)), first)
     owner = np.repeat(np.arange(len(first)), sizes)
     judged = (rows.start_ms != NONE) & (rows.state != NONE)
     over, end = _next(rows, judged & (rows.state == normal), owner, places, ends)

@@ -20,6 +20,7 @@ from detector.window import WindowSpec
 from .pieces import Piece
 from .regular import Regularity, regularity
 from .stored import Episode, episodes_of, open_stores, stored_pieces
+from .text import counted
 
 REACH = 2.0  # usual distances of known windows, up to which episodes are alike
 MOST_WINDOWS = 60  # of an episode, spread over it
@@ -65,7 +66,10 @@ def unknowns(
     since_ms: int | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> list[Unknown]:
-    """Give the unknown episodes of some stores of which there is a whole window, oldest first."""
+    """Give the unknown episodes of some stores of which there is a whole window, oldest first.
+
+    *tell* is told of acts that can't be read, and how many unnamed episodes have no such window.
+    """
     found = [
         one
         for one in episodes_of(open_stores(paths, (), ("*",), since_ms, tell))
@@ -78,8 +82,12 @@ def unknowns(
     pieces: dict[str, list[Piece]] = {link: [] for link in links}
     for piece in stored_pieces(store, spec.step_ms):
         pieces[piece.link].append(piece)
-    made = [_typical(one, pieces[one.link], spec, encoder) for one in found]
-    return [one for one in made if one is not None]
+    made = {one: _typical(one, pieces[one.link], spec, encoder) for one in found}
+    bare = sum(typical is None and not one.is_named for one, typical in made.items())
+    if bare and tell is not None:
+        has, be = ("has", "is") if bare == 1 else ("have", "are")
+        tell(f"{counted(bare, 'episode')} {has} no whole window and {be} in no group")
+    return [typical for typical in made.values() if typical is not None]
 
 
 def grouped(found: Sequence[Unknown], reach: float) -> list[Group]:

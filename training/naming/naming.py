@@ -1,7 +1,8 @@
 """Naming: what somebody points at becomes acts, and what they would change is counted first.
 
-By episode the range is what was captured of it: of a new name only what is surely of the
-episode, for its first and last rows may be normal traffic. By link and time it is what is said.
+By episode the range is what was captured of it, and nothing of another fault: of a new name only
+what is surely of the episode, for its first and last rows may be normal traffic. By link and time
+it is what is said.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from detector.state import NORMAL
+from detector.state import NORMAL, RESERVED
 
 from .acts import Naming, NamingError, make, write
 from .law import name
 from .rows import NONE
-from .stored import Episode, Store, episodes_of
+from .stored import Episode, Store, episodes_of, id_of
 
 LEAST_LETTERS = 4  # of an episode's id, that somebody may type
 
@@ -41,6 +42,7 @@ class Effect:
     episodes: tuple[Episode, ...]
     links: tuple[str, ...]
     labels: dict[str, int]  # rows that have each label now; "" = none
+    left: int  # further rows of the episodes that were meant, without a label
     stores: dict[Naming, tuple[Path, ...]]  # where each act has rows
 
 
@@ -63,15 +65,35 @@ def chosen(found: Iterable[Episode], prefixes: Sequence[str]) -> list[Episode]:
     return taken
 
 
-def of_episodes(episodes: Iterable[Episode], saying: Saying) -> list[Naming]:
-    """Say something of all rows of some episodes."""
+def of_episodes(
+    meant: Sequence[Episode], found: Iterable[Episode], saying: Saying
+) -> list[Naming]:
+    """Say something of all rows of the episodes that are *meant*, of all that were *found*."""
+    ids, others = {one.id for one in meant}, dict[str, list[Episode]]()
+    for other in found:
+        if other.id not in ids:
+            others.setdefault(other.link, []).append(other)
     acts = []
-    for one in episodes:
-        whole = one.first_ms, max(one.until_ms, one.sure_ms[1])
+    for one in meant:
         is_fault = saying.what == "rename" and saying.label != NORMAL
-        from_ms, to_ms = one.sure_ms if is_fault else whole
+        from_ms, to_ms = one.sure_ms if is_fault else _own(one, others.get(one.link, ()))
         acts.append(_act(saying, one.link, max(0, from_ms), to_ms, one.id))
     return acts
+
+
+def _own(one: Episode, others: Iterable[Episode]) -> tuple[int, int]:
+    """Give from when until when rows are an episode's or normal, and none of the *others* has any.
+
+    What is surely of the episode is always inside.
+    """
+    from_ms, to_ms = one.first_ms, one.until_ms
+    half_ms = (one.since_ms - one.first_ms) // 2  # so long before it is said, a fault may begin
+    for other in others:
+        if other.since_ms > one.since_ms:
+            to_ms = min(to_ms, other.since_ms - half_ms)
+        elif other.until_ms > one.first_ms:
+            from_ms = one.sure_ms[0]
+    return from_ms, max(to_ms, one.sure_ms[1])
 
 
 def of_range(
@@ -88,22 +110,32 @@ def of_range(
 
 
 def effect(store: Store, acts: Sequence[Naming]) -> Effect:
-    """Say what new acts change."""
+    """Say what new acts change.
+
+    Raises:
+        NamingError: if a new name would differ from a label that is in use in case only.
+    """
     every = [*store.acts, *acts]
     captured, rows = store.captured, store.rows
     named = name(captured, rows.names, store.found, every)
+    after = replace(store, acts=every, named=named)
+    for new in {act.label for act in acts if act.label}:
+        _check_case(new, _labels(store), _labels(after))
     mine = named.act >= len(store.acts)
     inside = np.unique(named.episode[mine & (named.episode != NONE)])
+    ids = {act.episode for act in acts}
+    meant = [place for place in inside.tolist() if id_of(store, place) in ids]
+    is_left = np.isin(named.episode, meant) & ~mine & (named.labels == None)  # noqa: E711 - each
     labels, counts = np.unique(
         np.array([label or "" for label in named.labels[mine]], str), return_counts=True
     )
     links = [str(link) for link in rows.names[np.unique(captured.link[mine])]]
-    after = replace(store, acts=every, named=named)
     return Effect(
         rows=int(mine.sum()),
         episodes=tuple(episodes_of(after, inside.tolist())),
         links=tuple(links),
         labels=dict(zip(labels.tolist(), counts.tolist(), strict=True)),
+        left=int(is_left.sum()),
         stores={act: _stores(store, act) for act in acts},
     )
 
@@ -117,6 +149,24 @@ def carry_out(done: Effect) -> None:
     for act, stores in done.stores.items():
         for store in stores:
             write(act, store)
+
+
+def _labels(store: Store) -> set[str]:
+    """List the labels that are in use: what daemons said, and what rows are called."""
+    rows = store.rows
+    said = np.unique([rows.label, rows.state])
+    return {
+        *(NORMAL, *RESERVED),
+        *rows.names[said[said != NONE]].tolist(),
+        *(label for label in set(store.named.labels.tolist()) if label is not None),
+    }
+
+
+def _check_case(new: str, before: set[str], after: set[str]) -> None:
+    """Refuse a name by which one thing would have two; who mends the case of all of it may."""
+    alike = [label for label in after if label != new and label.casefold() == new.casefold()]
+    if alike and new not in before:
+        raise NamingError(f"{new!r} differs from {min(alike)!r}, which is in use, in case only")
 
 
 def _act(saying: Saying, link: str, from_ms: int, to_ms: int, episode: str = "") -> Naming:

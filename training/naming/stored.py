@@ -124,6 +124,13 @@ def episodes(
     return episodes_of(open_stores(paths, (), only, None, pass_over))
 
 
+def id_of(store: Store, place: int) -> str:
+    """Give the id of the episode at a place."""
+    names, found = store.rows.names, store.found
+    since_ms = int(found.since_ms[place])
+    return identify(names[found.link[place]], names[found.state[place]], since_ms)
+
+
 def episodes_of(store: Store, which: Iterable[int] | None = None) -> list[Episode]:
     """List the episodes that opened stores hold, oldest first; or *which* of them."""
     names, found, rows = np.append(store.rows.names, ""), store.found, store.rows
@@ -135,7 +142,7 @@ def episodes_of(store: Store, which: Iterable[int] | None = None) -> list[Episod
         link, state = names[found.link[place]], names[found.state[place]]
         since_ms, last, by = int(found.since_ms[place]), found.last[place], store.named.by[place]
         one = Episode(
-            id=identify(link, state, since_ms),
+            id=id_of(store, place),
             link=link,
             state=state,
             since_ms=since_ms,

@@ -109,14 +109,19 @@ def outcome(what: str, done: "Effect") -> str:
         parts.append(f"of {counted(len(done.episodes), 'episode')}")
     parts.append(f"on {counted(len(done.links), 'link')} ({listed(done.links)})")
     labels = [
-        f"{rows} {'is' if rows == 1 else 'are'} {label or 'not to be learnt from'}"
+        f"{rows} {_are(rows)} {label or 'not to be learnt from'}"
         for label, rows in sorted(done.labels.items(), key=lambda item: -item[1])
     ]
+    if done.left:
+        labels[-1] += f"; {done.left} more {_are(done.left)} not to be learnt from"
     return f"{DONE[what]}: {' '.join(parts)}: {', '.join(labels)}"
 
 
-def group_as_text(name: str, group: "Group", span_ms: int) -> str:
-    """Say what a group is, and how its most typical window can be enrolled."""
+def group_as_text(name: str, group: "Group", span_ms: int, places: Sequence[str] = ()) -> str:
+    """Say what a group is, and how its most typical window can be enrolled.
+
+    *places* are options of that command: where bundles and captures are.
+    """
     often, links = _words(len(group.episodes), "times"), _words(len(group.links), "links")
     head = f"{name}: {often} on {links} ({listed(group.links)})"
     if group.regularity is not None:
@@ -126,9 +131,9 @@ def group_as_text(name: str, group: "Group", span_ms: int) -> str:
     head += f"; last {as_text(max(one.since_ms for one in group.episodes) // 1000 * 1000)}"
     named = [f"{count} named {label}" for label, count in sorted(group.labels.items())]
     start_ms = group.typical.start_ms
-    link = shlex.quote(group.typical.episode.link)
-    times = f"--from {as_text(start_ms)} --to {as_text(start_ms + span_ms)}"
-    command = f"  anchorwatch enroll --label NAME --link {link} {times}"
+    times = ("--from", as_text(start_ms), "--to", as_text(start_ms + span_ms))
+    what = ("--label", "NAME", "--link", group.typical.episode.link, *times)
+    command = f"  {shlex.join(['anchorwatch', 'enroll', *places, *what])}"
     return "\n".join([f"{head}; {', '.join(named)}" if named else head, command])
 
 
@@ -150,6 +155,10 @@ def group_as_data(name: str, group: "Group", span_ms: int) -> dict[str, Any]:
             "to_ms": start_ms + span_ms,
         },
     }
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _words(number: int, what: str) -> str:

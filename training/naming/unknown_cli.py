@@ -57,7 +57,15 @@ def unknown(places: Places, since: int | None, reach: float, every: bool, as_dat
         for name, group in zip(names, groups, strict=True)
         if every or not group.is_named
     ]
-    _show(shown, bundle.manifest.window.span_ms, as_data)
+    _show(shown, bundle.manifest.window.span_ms, as_data, _given())
+
+
+def _given() -> list[str]:
+    """Repeat the options that said where things are, for a command to be typed next."""
+    params = click.get_current_context().params
+    given = {name: params[name] for name in ("config", "bundles") if params[name] is not None}
+    options = [*given.items(), *(("store", one) for one in params["store"])]
+    return [word for name, path in options for word in (f"--{name}", str(path))]
 
 
 def _names(store: Path, groups: "Sequence[Group]") -> list[str]:
@@ -73,7 +81,9 @@ def _names(store: Path, groups: "Sequence[Group]") -> list[str]:
     return [name_of(number) for number in numbers]
 
 
-def _show(shown: "Sequence[tuple[str, Group]]", span_ms: int, as_data: bool) -> None:
+def _show(
+    shown: "Sequence[tuple[str, Group]]", span_ms: int, as_data: bool, places: Sequence[str]
+) -> None:
     import msgspec
 
     from .text import group_as_data, group_as_text
@@ -82,6 +92,6 @@ def _show(shown: "Sequence[tuple[str, Group]]", span_ms: int, as_data: bool) -> 
         plain = [group_as_data(name, group, span_ms) for name, group in shown]
         click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2))
     elif not shown:
-        click.echo("no unknown episode is without a name", err=True)
+        click.echo("no group of unknown episodes is without a name", err=True)
     for name, group in () if as_data else shown:
-        click.echo(group_as_text(name, group, span_ms))
+        click.echo(group_as_text(name, group, span_ms, places))

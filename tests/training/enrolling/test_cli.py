@@ -190,6 +190,71 @@ def test_what_is_enrolled_already_is_not_enrolled_twice(enroll, bundles):
     assert history == ["enrolled", "disabled", "removed", "enrolled"]
 
 
+def test_what_is_enrolled_and_not_in_use_says_how_it_comes_back(enroll, bundles):
+    """Whoever enrols it again wants it used."""
+    enroll("--yes")
+    (id_,) = kept(bundles)
+    where = ("--bundles", bundles)
+
+    done = call("anchors", "expire", id_, "--at", "2020-01-01", *where)
+    call("anchors", "disable", id_, "--why", "no", *where)
+    said = failed(enroll("--yes"), 1)
+
+    assert "expires at 2020-01-01 00:00:00 UTC, which is past: expired at once" in done.stdout
+    assert f"disabled: `anchorwatch anchors enable {id_} --why ...`" in said
+    assert f"expired: `anchorwatch anchors expire {id_} --at never` brings it back" in said
+    done = call("anchors", "expire", id_, "--at", "9000-01-01", *where)
+    assert "past" not in done.stdout
+
+
+def test_what_would_be_expired_at_once_is_not_enrolled(enroll, bundles):
+    """It is a slip: a time of today that is over."""
+    assert "--expires is past" in failed(enroll("--yes", "--expires", "-1m"), 2)
+    assert kept(bundles) == {}
+
+
+def test_a_broker_that_does_not_answer_is_named_in_plain_words():
+    """Before the wait, so that nobody thinks it hangs, and after it."""
+    done = call("anchors", "list", "--kafka", "127.0.0.1:1")
+
+    assert failed(done, 1).splitlines() == [
+        *("asking 127.0.0.1:1 ...", "anchorwatch: no broker answers at 127.0.0.1:1")
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("history", "fff"),
+        ("enable", "fff", "--why", "x"),
+        ("expire", "fff", "--at", "never"),
+        ("remove", "fff", "--why", "x"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_id_that_nobody_has_is_a_failure_and_no_wrong_usage(bundles, command):
+    """A script tells by the exit code whether it or the site has changed."""
+    assert "'fff': 0 enrolled anchors" in failed(
+        call("anchors", *command, "--bundles", bundles), 1
+    )
+
+
+def test_a_capture_without_a_whole_window_says_so(tmp_path, bundles):
+    """Also where nobody said from when to when."""
+    import pandas as pd
+
+    from tests.fakes import FEATURES
+
+    table = pd.DataFrame(rows_of("chatter", 3), columns=list(FEATURES))
+    table = table.assign(link="a", t_ms=NOON_MS + np.arange(3) * 1000)
+    table.to_parquet(tmp_path / "short.parquet")
+    what = ("--label", "chatter", "--link", "a", "--captures", tmp_path / "short.parquet")
+
+    assert "no whole window of 4 s" in failed(
+        call("enroll", *what, "--bundles", bundles, "--yes"), 1
+    )
+
+
 def test_a_capture_file_will_do_and_then_all_of_a_link(tmp_path, bundles):
     """An incident that somebody recorded elsewhere."""
     import pandas as pd
@@ -214,12 +279,15 @@ def test_a_capture_file_will_do_and_then_all_of_a_link(tmp_path, bundles):
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"link": "trunk-8"}, 1, "nothing was captured of the link 'trunk-8'"),
+        ({"link": "trunk-8"}, 1, "of the link 'trunk-8'; there is trunk-2, trunk-3, trunk-9"),
+        ({"link": "trunk-*"}, 1, "not of a pattern; there is trunk-2, trunk-3, trunk-9"),
+        ({"label": "normal"}, 1, "anchorwatch label reject"),
         ({"label": "unknown"}, 1, "means something else"),
         ({"label": "a\nb"}, 1, "can't be printed"),
         ({"began": ENDED, "ended": BEGAN}, 2, "--from is not before --to"),
         ({"began": "soon"}, 2, "'soon' is no time"),
-        ({"began": "2001-01-01", "ended": "2001-01-02"}, 1, "no whole window"),
+        ({"began": "2001-01-01", "ended": "2001-01-02"}, 1, f"of it between {as_text(NOON_MS)}"),
+        ({"began": "-2h", "ended": "-1h"}, 1, f"of it between {as_text(NOON_MS)}"),
     ],
 )
 def test_what_cannot_be_enrolled_says_what_and_why(enroll, bundles, changes, code, words):

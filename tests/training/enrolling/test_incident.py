@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes import NOON_MS
 from training.enrolling.errors import EnrollingError
-from training.enrolling.incident import choose, cut, fitted
+from training.enrolling.incident import absent, choose, cut, fitted
 from training.enrolling.traffic import wide
 
 from .made import a_piece
@@ -80,6 +80,18 @@ def test_a_link_that_was_not_captured_is_named_beside_those_that_were(pieces, sp
     """It is usually a misspelt one."""
     with pytest.raises(EnrollingError, match=r"'trunk-3'; there is trunk-1, trunk-2"):
         cut(pieces, spec, "trunk-3", 0, LATER)
+
+
+def test_a_pattern_is_told_from_a_link_and_gets_the_links_that_it_matches():
+    """Other commands take patterns, an incident is of one link."""
+    known = ["core-1", *(f"trunk-{number}" for number in range(7))]
+
+    said = absent("trunk-*", known)
+
+    assert "of one link, not of a pattern; there is trunk-0, trunk-1" in said
+    assert said.endswith("and 2 more")
+    assert absent("[x]", ["a"]).endswith("there is a")
+    assert absent("a", []).endswith("'a'; there is no other")
 
 
 def test_too_short_a_time_says_how_much_there_is_and_how_much_is_needed(pieces, spec):

@@ -12,6 +12,7 @@ from training.enrolling.incident import cut
 from training.enrolling.preview import MOST_TAKEN, Preview, chosen, previews, tallied
 from training.enrolling.separation import Separation
 from training.enrolling.traffic import Unnamed
+from training.enrolling.words import as_plain, preview_lines
 
 from .made import a_piece
 
@@ -94,7 +95,7 @@ def test_seconds_after_a_fault_tell_of_no_false_alarm(look):
     [
         (0, 600.0, "within"),
         (0, 100.0, "unsure"),
-        (0, 0.0, "unsure"),
+        (0, 0.0, "unjudged"),
         (1, 168.1, "unsure"),
         (1, 167.9, "over"),
         (3, 2000.0, "within"),
@@ -229,6 +230,21 @@ def test_the_widest_reach_is_chosen_that_keeps_the_budget_and_takes_little(look)
     assert chosen(good[::-1]).reach == 1.0
     assert chosen(good[2:]).reach == 1.5
     assert chosen([at(2.0, *false), at(0.25, *false)]).reach == 0.25
+
+
+def test_without_normal_traffic_no_wide_reach_is_chosen(look):
+    """What nothing was held against must not claim the most."""
+    base = replace(look(CALM), normal_hours=0.0, faulty=1000)
+    wide = [replace(base, reach=reach) for reach in (0.5, 1.0, 1.5, 2.0)]
+    greedy = replace(base, reach=1.0, taken=900)
+
+    assert chosen(wide).reach == 1.0
+    assert chosen([wide[0], greedy, wide[3]]).reach == 0.5
+    lines = "\n".join(preview_lines(wide[1], wide))
+    assert "false alarms: nobody can tell, no traffic was captured as normal" in lines
+    assert "without normal traffic 1 at most" in lines
+    assert "of other faults: share of 1000 windows whose fault is known" in lines
+    assert as_plain(wide[1], wide)["false_alarms"]["verdict"] == "unjudged"
 
 
 def test_all_reaches_at_once_are_what_each_is_by_itself(learned, encoder, spec, show):

@@ -123,7 +123,7 @@ def test_an_act_that_cannot_be_read_is_named_and_never_passed_over_in_silence(tm
         ({"what": "rename", "label": "unknown"}, "means something else"),
         ({"what": "rename", "label": "silent"}, "means something else"),
         ({"what": "rename", "label": "a\nb"}, "can't be printed"),
-        ({"what": "rename"}, "a new name goes with a rename"),
+        ({"what": "rename"}, "a rename needs a name"),
         ({"label": "blocked"}, "a new name goes with a rename"),
         ({"who": ""}, "who is empty"),
         ({"link": "x" * 300}, "longer than"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detector.events import identify
-from training.naming.acts import FOLDER, read
+from training.naming.acts import FOLDER, make, read, write
 from training.naming.stored import stored_links
 
 from .stores import NOON_MS, STEP_MS, capture, life
@@ -109,6 +109,42 @@ def test_a_new_name_is_for_what_is_surely_of_the_episode(store):
     assert act.to_ms < NOON_MS + 400 * STEP_MS
 
 
+def test_a_rename_says_how_many_rows_it_left_out(store):
+    """Whoever counts on the whole episode should know what is not learnt from."""
+    result = run("rename", "fibre-bend", "--store", store, "--event", BLOCKED)
+
+    named, left = 94, 115 - 94
+    assert result.stdout == (
+        f"renamed: {named} rows of 1 episode on 1 link (trunk-1): "
+        f"{named} are fibre-bend; {left} more are not to be learnt from\n"
+    )
+
+
+def test_a_name_is_refused_in_another_case_but_where_it_mends_all_of_them(store):
+    """Two spellings are two labels, and half of the windows each."""
+    unknown = identify("core/2", "unknown", NOON_MS + 300 * STEP_MS)
+    run("rename", "Fibre", "--store", store, "--event", BLOCKED)
+
+    other = run("rename", "fibre", "--store", store, "--event", unknown)
+    mended = run("rename", "fibre", "--store", store, "--event", BLOCKED)
+
+    assert other.exit_code == 1
+    assert "'fibre' differs from 'Fibre', which is in use, in case only" in other.stderr
+    assert mended.exit_code == 0
+    assert labels(store) == {"fibre", "normal", None}
+
+
+def test_a_name_that_is_in_use_can_be_used_whatever_else_is(store):
+    """Who finds both spellings in a store has to be able to mend one row after the other."""
+    where = {"who": "anna", "what": "rename", "link": "trunk-1"}
+    for second, label in ((0, "Fibre"), (300, "fibre")):
+        from_ms = NOON_MS + second * STEP_MS
+        times = {"at_ms": second, "from_ms": from_ms, "to_ms": from_ms + 10 * STEP_MS}
+        write(make(**where, **times, label=label), store)
+
+    assert run("rename", "fibre", "--store", store, "--event", BLOCKED).exit_code == 0
+
+
 def test_what_is_said_to_be_done_is_what_was_done_now(store):
     """Whoever names one episode must not be told of yesterday's."""
     run("confirm", "--store", store, "--event", BLOCKED)
@@ -151,7 +187,10 @@ def test_a_range_of_time_is_rejected(store):
             "must be before",
         ),
         (["rename", "silent", "--event", BLOCKED], "means something else to the daemon"),
-        (["rename", "", "--event", BLOCKED], "a new name"),
+        (["rename", "", "--event", BLOCKED], "a rename needs a name"),
+        (["rename", "Normal", "--event", BLOCKED], "'Normal' differs from 'normal'"),
+        (["rename", "BLOCKED", "--event", BLOCKED], "'BLOCKED' differs from 'blocked'"),
+        (["rename", "Silent", "--event", BLOCKED], "'Silent' differs from 'silent'"),
         (["rename", "x", "--group", "unknown-1"], "no group is called 'unknown-1'"),
     ],
 )
@@ -178,6 +217,26 @@ def test_naming_nothing_is_an_error_that_says_why(store, words, why):
 def test_it_has_to_be_said_what_is_meant(store, words):
     """Half a range is none."""
     assert run("confirm", "--store", store, *words).exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["--state", "nosuch"], ["--link", "nosuch"]])
+def test_a_list_of_nothing_says_whether_there_is_anything(store, tmp_path_factory, words):
+    """A typing error must not look like a store without episodes."""
+    empty = tmp_path_factory.mktemp("empty")
+
+    assert run("list", "--store", store, *words).stderr == "no episode that was captured matches\n"
+    assert run("list", "--store", empty, *words).stderr == "no episode was captured\n"
+
+
+def test_a_history_of_nothing_says_whether_there_is_any(store):
+    """Nobody names a thing twice for being told that it has no name."""
+    before = run("history", "--store", store, "--link", "nosuch")
+    run("confirm", "--store", store, "--event", BLOCKED)
+
+    after = run("history", "--store", store, "--link", "nosuch")
+
+    assert before.stderr == "nobody has named anything\n"
+    assert after.stderr == "no naming matches\n"
 
 
 def test_acts_are_history(store):

@@ -11,7 +11,7 @@ from training.naming import groups as named_groups
 from training.naming.groups import REACH, group, grouped, unknowns
 from training.naming.unknown_cli import REACH as SHOWN
 
-from .knowing import SCALE, WEEK_MS, incident, knowing_bundle
+from .knowing import SCALE, WEEK_MS, incident, keep_every_tenth, knowing_bundle
 from .stores import NOON_MS, STEP_MS, capture, life
 
 POINTS = st.integers(1, 12).flatmap(
@@ -110,7 +110,7 @@ def test_an_episode_without_a_whole_window_is_in_no_group(tmp_path, bundle):
     incident(store, "half")
     incident(store, "half", link="trunk-2")
     for file in (store / "host-a").rglob("*.parquet"):
-        _keep_every_tenth(file, "trunk-2")
+        keep_every_tenth(file, "trunk-2")
 
     found = unknowns([store], bundle.manifest.window, open_encoder(bundle))
 
@@ -120,11 +120,3 @@ def test_an_episode_without_a_whole_window_is_in_no_group(tmp_path, bundle):
 def test_the_reach_that_help_shows_is_the_one_that_is_used():
     """It stands in two places so that `--help` answers at once."""
     assert SHOWN == named_groups.REACH == REACH
-
-
-def _keep_every_tenth(file, link):
-    import pandas as pd
-
-    table = pd.read_parquet(file)
-    is_kept = (table["link"] != link) | (table["t_ms"] // STEP_MS % 10 == 0)
-    table[is_kept].to_parquet(file)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from detector.events import identify
 from training.naming.acts import make, write
-from training.naming.stored import episodes
+from training.naming.naming import Saying, carry_out, effect, of_episodes
+from training.naming.stored import episodes, open_stores
 
 from .lives import labels_of, normal_ms
 from .stores import NOON_MS, SPAN, STEP_MS, capture, life
@@ -157,6 +158,61 @@ def test_a_rejected_episode_says_nothing_of_the_minutes_around_it(tmp_path):
 
     assert around <= normal_ms(tmp_path)
     assert not around & before
+
+
+def two_faults(store):
+    """Capture a fault after another, known 8 s late, and give both."""
+    rows = life([("normal", 300), ("blocked", 100), ("capacity-limited", 100), ("normal", 300)])
+    for row in rows[400:408]:
+        row |= {
+            "verdict_state": "blocked",
+            "verdict_since_ms": NOON_MS + 300 * STEP_MS,
+        }
+    capture(rows, store)
+    return episodes([store])
+
+
+def reject(store, *meant):
+    """Reject episodes as by their ids."""
+    opened = open_stores([store])
+    saying = Saying(what="reject", who="anna", at_ms=1)
+    done = effect(opened, of_episodes(meant, episodes([store]), saying))
+    carry_out(done)
+    return done
+
+
+def test_rejecting_an_episode_makes_nothing_of_the_next_fault_normal(tmp_path):
+    """The next one is real, and begins up to half a window before anybody says so."""
+    first, second = two_faults(tmp_path)
+    assert first.until_ms > second.since_ms
+
+    reject(tmp_path, first)
+
+    after = labels_of(tmp_path)
+    half = SPAN // 2
+    assert all(after[NOON_MS + n * STEP_MS] == "normal" for n in range(290, 400 - half))
+    assert all(after[NOON_MS + n * STEP_MS] is None for n in range(400 - half, 500))
+    assert [one.is_named for one in episodes([tmp_path])] == [True, False]
+
+
+def test_rejecting_an_episode_makes_nothing_of_the_fault_before_it_normal(tmp_path):
+    """Its first window was full of the other's rows."""
+    _, second = two_faults(tmp_path)
+
+    reject(tmp_path, second)
+
+    after = labels_of(tmp_path)
+    assert not any(after[NOON_MS + n * STEP_MS] for n in range(300, 399))
+    assert all(after[NOON_MS + n * STEP_MS] == "normal" for n in range(399, 500))
+
+
+def test_two_faults_that_are_rejected_together_leave_no_gap(tmp_path):
+    """Neither is real, so neither has rows to be spared."""
+    done = reject(tmp_path, *two_faults(tmp_path))
+
+    after = labels_of(tmp_path)
+    assert all(after[NOON_MS + n * STEP_MS] == "normal" for n in range(290, 500))
+    assert done.left == 0
 
 
 def test_rejecting_a_part_leaves_the_rest_of_an_episode_out(tmp_path):

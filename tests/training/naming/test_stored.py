@@ -203,6 +203,34 @@ def test_episodes_are_listed_with_what_was_recorded_of_them(tmp_path):
     assert blocked.naming is None
 
 
+@pytest.mark.parametrize(("missing", "reason"), [(0, "rose 35 times; like b"), (1, "like b, 1")])
+def test_the_reason_is_of_the_window_that_changed_the_state(tmp_path, missing, reason):
+    """It has the counters; a later one may speak for the next state, and contradict this one."""
+    rows = life([("normal", 100), ("blocked", 50), ("capacity-limited", 30)])
+    for place, row in enumerate(rows[100:150]):
+        row["verdict_reason"] = f"like b, {place}" if place else "rose 35 times; like b"
+    for row in rows[140:150]:
+        row |= {"verdict_label": "capacity-limited", "verdict_reason": "like c"}
+    capture(rows[:100] + rows[100 + missing :], tmp_path)
+
+    blocked, limited = episodes([tmp_path])
+
+    assert blocked.reason == reason
+    assert limited.reason == "like capacity-limited"
+
+
+def test_an_episode_that_no_window_spoke_for_has_no_reason(tmp_path):
+    """Nothing came of a silent link; what its first window is like is no reason for that."""
+    rows = life([("normal", 100), ("silent", 3)])
+    for row in rows[100:]:
+        row |= {"verdict_label": "blocked", "verdict_reason": "like b"}
+    capture(rows, tmp_path)
+
+    (silent,) = episodes([tmp_path])
+
+    assert (silent.state, silent.reason) == ("silent", "")
+
+
 def test_pieces_tell_what_was_judged_then(tmp_path):
     """A preview compares with it, row by row."""
     capture(life([("normal", 100), ("blocked", 50)]), tmp_path)

@@ -1,12 +1,16 @@
 """`anchorwatch label unknown`, as it is typed."""
 
 import json
+import shlex
 
 from tests.fakes import make_bundle
+from training.enrolling.cli import enroll
 
-from .knowing import WEEK_MS, incident, knowing_bundle
+from .knowing import WEEK_MS, incident, keep_every_tenth, knowing_bundle
 from .stores import NOON_MS, STEP_MS
 from .typed import run
+
+ENROLL = ("anchorwatch", "enroll")
 
 
 def test_unknowns_are_grouped_and_a_group_is_named_as_one(tmp_path):
@@ -22,11 +26,12 @@ def test_unknowns_are_grouped_and_a_group_is_named_as_one(tmp_path):
     data = json.loads(run("unknown", *places, "--json").stdout)
 
     assert text.exit_code == 0
-    first, enroll, second, _ = text.stdout.splitlines()
+    first, command, second, _ = text.stdout.splitlines()
     assert first.startswith(
         "unknown-1: four times on three links (trunk 0, trunk 1, trunk 2), Tuesdays 22:15; last"
     )
-    assert enroll.startswith("  anchorwatch enroll --label NAME --link 'trunk ")
+    assert command.startswith("  anchorwatch enroll --bundles ")
+    assert " --label NAME --link 'trunk " in command
     assert second.startswith("unknown-2: once on one link (trunk-1); last")
     assert [len(one["episodes"]) for one in data] == [4, 1]
     span_ms = data[0]["typical"]["to_ms"] - data[0]["typical"]["from_ms"]
@@ -40,6 +45,39 @@ def test_unknowns_are_grouped_and_a_group_is_named_as_one(tmp_path):
     after = run("unknown", *places, "--all").stdout
     assert "unknown-1: four times" in after
     assert "4 named retry-storm" in after
+
+
+def test_the_command_of_a_group_says_where_things_are_as_this_one_did(tmp_path):
+    """Whoever pastes it into a shell wants it to run, spaces or not."""
+    bundle, store = tmp_path / "a bundle", tmp_path / "store"
+    knowing_bundle(bundle)
+    incident(store, "half")
+    config = tmp_path / "settings.toml"
+    config.write_text(f'bundle = "{bundle}"\n[store]\npath = "{store}"\n')
+
+    by_config = run("unknown", "--config", config).stdout.splitlines()[1]
+    by_place = run("unknown", "--store", store, "--bundles", bundle).stdout.splitlines()[1]
+
+    assert shlex.split(by_config)[:5] == [*ENROLL, "--config", str(config), "--label"]
+    given = ["--bundles", str(bundle), "--store", str(store), "--label"]
+    assert shlex.split(by_place)[:7] == [*ENROLL, *given]
+    enroll.make_context("enroll", shlex.split(by_place)[2:])  # it takes all of them
+
+
+def test_an_unknown_without_a_whole_window_is_told_of(tmp_path):
+    """What is in no group is still there to be named."""
+    knowing_bundle(tmp_path / "bundle")
+    store = tmp_path / "store"
+    incident(store, "half")
+    incident(store, "half", link="trunk-2")
+    for file in (store / "host-a").rglob("*.parquet"):
+        keep_every_tenth(file, "trunk-2")
+
+    result = run("unknown", "--store", store, "--bundles", tmp_path / "bundle")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("unknown-1: once on one link (trunk-1)")
+    assert result.stderr == "anchorwatch: 1 episode has no whole window and is in no group\n"
 
 
 def test_how_far_apart_a_group_may_be_can_be_said(tmp_path):
