@@ -15,7 +15,8 @@ import msgspec
 
 from detector.config import PREFIX, ConfigError, Kafka, Settings, State, load
 
-EX_CONFIG = 78  # settings or bundle unusable, as in sysexits.h
+from .failing import EX_CONFIG, fail
+
 BROKER = f"{PREFIX}KAFKA__BOOTSTRAP"
 
 
@@ -112,5 +113,4 @@ def _settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
         # Without a file nobody has to say which bundle the daemon would use.
         return load(config, environ if config else {bundle: "", **environ})
     except ConfigError as error:
-        click.echo(f"anchorwatch: {error}", err=True)
-        raise click.exceptions.Exit(EX_CONFIG) from error
+        fail(error, EX_CONFIG)

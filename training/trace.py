@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import atomic
+from detector import durable
 
 Embed = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # windows to embeddings
 UNKNOWN = float("nan")  # what was not measured
@@ -73,7 +73,7 @@ class Trace:
         data = io.BytesIO()
         arrays: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
         np.savez_compressed(data, **arrays)
-        atomic.write(path, data.getvalue())
+        durable.write(path, data.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "Trace":

@@ -4,11 +4,10 @@ Each is written whole beside its place and put there with one rename, so nobody 
 of one. That something changed is seen by names, sizes and times.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from detector import durable
 from detector.enrolment import Enrolment, EnrolmentError
 
 from .keeping import EnrolmentsUnavailableError
@@ -55,7 +54,7 @@ class FolderEnrolments:
         file = self._folder / f"{enrolment.id}{SUFFIX}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _put(file, encode(enrolment))
+            durable.write(file, encode(enrolment))
         except OSError as error:
             raise EnrolmentsUnavailableError(f"{file}: {error.strerror}") from error
 
@@ -92,22 +91,3 @@ class FolderEnrolments:
             self._unreadable.note((file, *stamp), error)
             if self._stamps is not None:
                 self._stamps.pop(file, None)  # it may be a matter of the moment
-
-
-def _put(file: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)  # the daemon may be another user
-        Path(name).replace(file)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the rename itself may be lost with the power
-    finally:
-        os.close(folder)

@@ -8,10 +8,11 @@ from typing import Any
 import click
 import msgspec
 
-from training.places import EX_CONFIG, Places, with_places
+from training.failing import EX_CONFIG, fail
+from training.places import Places, with_places
 
 from .anchors_cli import anchors
-from .commands import WHO, Time, answering, fail, now_ms
+from .commands import WHO, Time, answering, now_ms
 
 WINDOWS = 8  # docs/experiments.md, "Enrolling one incident"
 DAYS = 7.0

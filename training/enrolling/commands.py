@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.places import EX_CONFIG, Places, with_places
+from training.failing import EX_CONFIG, fail
+from training.places import Places, with_places
 from training.when import TimeError, parse
 
 from .places import whoami
@@ -102,12 +103,6 @@ def failing() -> Iterator[None]:
         fail(str(error), EX_CONFIG)
     except (EnrolmentError, EnrollingError, OSError) as error:
         fail(str(error))
-
-
-def fail(text: str, code: int = 1) -> NoReturn:
-    """End with a message."""
-    click.echo(f"anchorwatch: {text}", err=True)
-    raise click.exceptions.Exit(code)
 
 
 def _in_words(error: Exception, places: Places) -> str:

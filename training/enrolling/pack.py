@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
+from detector import durable
 from detector.enrolment import Act, Enrolment, EnrolmentError, check
-from training import atomic
 
 from .errors import EnrollingError
 
@@ -73,7 +73,7 @@ def write(file: Path, contents: Contents, key: bytes | None = None) -> None:
         hmac_sha256=_signature(data, key) if key else "",
         contents=msgspec.Raw(data),
     )
-    atomic.write(file, codec.encode(pack))
+    durable.write(file, codec.encode(pack))
 
 
 def read(file: Path, key: bytes | None = None) -> tuple[Contents, bool]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from training.failing import fail
 from training.places import Places
 
-from .commands import WHERE, WHO, act, fail, failing, now_ms, opened, write
+from .commands import WHERE, WHO, act, failing, now_ms, opened, write
 from .places import site
 
 KEY = click.option(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-EX_CONFIG = 78  # bundle unusable, as in sysexits.h
+from training.failing import EX_CONFIG, fail
+
 PATHS = click.Path(exists=True, path_type=Path)
 COUNT = click.IntRange(1)
 RIVALS = (  # by name, without importing what they need; a test holds this to training.rivals
@@ -95,10 +96,10 @@ def evaluate(
     """
     import msgspec
 
+    from detector import durable
     from detector.bundle import BundleError, load
     from detector.bundles import resolve
     from detector.capture import CaptureError
-    from training import atomic
     from training.report.page import as_html
     from training.report.text import as_text
 
@@ -110,12 +111,12 @@ def evaluate(
         judge = _judge_recipe if chosen.pop("recipe") else _judge_bundle
         study = judge(load(resolve(bundle)), captures, chosen, _tell)
         if page:
-            atomic.write(page, as_html(study, f"anchorwatch: {bundle.name}").encode())
+            durable.write(page, as_html(study, f"anchorwatch: {bundle.name}").encode())
             click.echo(page, err=True)
     except BundleError as error:
-        _fail(error, EX_CONFIG)
+        fail(error, EX_CONFIG)
     except (CaptureError, OSError) as error:
-        _fail(error)
+        fail(error)
     if as_data:
         click.echo(msgspec.json.format(msgspec.json.encode(study), indent=2))
     else:
@@ -143,7 +144,7 @@ def _judge_recipe(
         from .design import Design
         from .validation import validate  # TensorFlow takes seconds to import
     except ModuleNotFoundError as error:
-        _fail(f"--recipe needs {error.name}: pip install 'anchorwatch[train]'")
+        fail(f"--recipe needs {error.name}: pip install 'anchorwatch[train]'")
     from .recalled import recalled
 
     design = Design(
@@ -168,8 +169,3 @@ def check_majority(agree: int, of: int) -> None:
 
 def _tell(what: str) -> None:
     click.echo(f"judging: {what}", err=True)
-
-
-def _fail(error: Exception | str, code: int = 1) -> NoReturn:
-    click.echo(f"anchorwatch: {error}", err=True)
-    raise SystemExit(code)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from detector import __version__
+from detector import __version__, durable
 from detector.capture import CaptureError
-from training import atomic
 from training.data import Pool, pool
 from training.settings import plain
 from training.split import Fold, kind_folds, mix_folds, run_folds
@@ -91,7 +90,7 @@ class Workshop:
         cell = Bench(self.pool, self.design, fold, seed, tell).cell(validation)
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(path, msgspec.json.encode(cell))
+            durable.write(path, msgspec.json.encode(cell))
         return cell
 
     def _path(self, validation: str, fold: Fold, seed: int) -> Path | None:

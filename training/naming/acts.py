@@ -11,10 +11,10 @@ from typing import Literal
 
 import msgspec
 
+from detector import durable
 from detector.events import LAST_MS, identify
 from detector.state import RESERVED
 from detector.window import WindowError, check_name
-from training import atomic
 
 FOLDER = "labels"
 KINDS = ("fault", "around", "normal")  # the folders of a daemon's rows
@@ -100,7 +100,7 @@ def write(act: Naming, store: Path) -> Path:
     folder = home_of(store) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / act.file
-    atomic.write(file, msgspec.json.format(msgspec.json.encode(act)) + b"\n")
+    durable.write(file, msgspec.json.format(msgspec.json.encode(act)) + b"\n")
     return file
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from training.enrolling.commands import WHO, Time, fail, now_ms
+from training.enrolling.commands import WHO, Time, now_ms
+from training.failing import fail
 from training.places import Places, with_places
 
 from .failing import failing, warn

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from training.enrolling.commands import fail
+from training.failing import fail
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from training.enrolling.commands import Time, fail
-from training.places import EX_CONFIG, Places, with_places
+from training.enrolling.commands import Time
+from training.failing import EX_CONFIG, fail
+from training.places import Places, with_places
 
 from .failing import failing, warn
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from training import atomic
+from detector import durable
 from training.trace import Trace
 
 from . import loss
@@ -101,7 +101,7 @@ def save(frames: Frames, path: Path, progress: Progress) -> None:
     first.save(
         data, "GIF", save_all=True, append_images=made, duration=times, loop=0, optimize=False
     )
-    atomic.write(path, data.getvalue())
+    durable.write(path, data.getvalue())
 
 
 def _palette(frames: Frames) -> Image.Image:

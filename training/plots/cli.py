@@ -3,17 +3,16 @@
 Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from detector.config import State
+from training.failing import EX_CONFIG, fail
 
-EX_CONFIG = 78  # bundle unusable, as in sysexits.h
 STILL, MOVING = (".png", ".svg"), ".gif"
 MOST_LINKS = 6  # panels that one picture has room for
 STATE = State()  # where the defaults come from
@@ -218,11 +217,11 @@ def _failing() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        _fail(f"pictures need {error.name}: pip install 'anchorwatch[train]'")
+        fail(f"pictures need {error.name}: pip install 'anchorwatch[train]'")
     except BundleError as error:
-        _fail(error, EX_CONFIG)
+        fail(error, EX_CONFIG)
     except (CaptureError, TraceError, OSError) as error:
-        _fail(error)
+        fail(error)
 
 
 def _runs(links: Sequence[Any]) -> str:
@@ -241,8 +240,3 @@ def _tell_frames(done: int, count: int) -> None:
     """Tell of long work: a line for each tenth."""
     if done * 10 // count > (done - 1) * 10 // count:
         click.echo(f"drawing: frame {done}/{count}", err=True)
-
-
-def _fail(error: Exception | str, code: int = 1) -> NoReturn:
-    click.echo(f"anchorwatch: {error}", err=True)
-    sys.exit(code)

@@ -17,7 +17,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from training import atomic
+from detector import durable
 
 INK, FAINT, GRID = "#2b2f36", "#7c838c", "#e3e6ea"
 UNLABELLED = ""  # stands for the label of what has none
@@ -152,4 +152,4 @@ def save(figure: Figure, path: Path) -> None:
     data = io.BytesIO()
     with in_style():
         figure.savefig(data, format=kind, metadata=metadata)
-    atomic.write(path, data.getvalue())
+    durable.write(path, data.getvalue())

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from training.enrolling.places import whoami
-from training.places import EX_CONFIG
+from training.failing import EX_CONFIG, fail
 
 if TYPE_CHECKING:
     from .deeds import By
@@ -51,9 +51,3 @@ def failing() -> Iterator[None]:
         fail(error)
     except BundleError as error:
         fail(error, EX_CONFIG)
-
-
-def fail(error: Exception | str, code: int = 1) -> NoReturn:
-    """End with one line."""
-    click.echo(f"anchorwatch: {error}", err=True)
-    raise SystemExit(code)

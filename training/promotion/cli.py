@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from training.failing import fail
 from training.places import Places, with_places
 
-from .asking import JSON, PATHS, STORE, WHO, WHY, asked_by, fail, failing, show
+from .asking import JSON, PATHS, STORE, WHO, WHY, asked_by, failing, show
 from .tolerances import taken_from, tolerance_options
 
 if TYPE_CHECKING:

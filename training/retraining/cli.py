@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.places import EX_CONFIG, Places, with_places
-from training.promotion.asking import JSON, PATHS, WHO, WHY, fail
+from training.failing import EX_CONFIG, fail
+from training.places import Places, with_places
+from training.promotion.asking import JSON, PATHS, WHO, WHY
 
 from .held import SHARE
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.atomic import write
+from detector.durable import write
 
 Arrays = Mapping[str, NDArray[Any]]
 
