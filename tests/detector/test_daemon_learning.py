@@ -99,8 +99,10 @@ def test_a_hundred_reloads_under_load_lose_no_window_and_judge_none_twice(
         daemon.ready()
         wait_for("windows", lambda: daemon.metric("anchorwatch_windows_total") > 100)
         for turn in range(100):
-            store.switch((second, first)[turn % 2], action="promoted", **WHO)
-            wait_for("a load", lambda turn=turn: loads(daemon, "loaded") == turn + 1)
+            wanted = (second, first)[turn % 2]
+            store.switch(wanted, action="promoted", **WHO)
+            wait_for("an exchange", lambda wanted=wanted: in_use(daemon) == wanted)
+        assert loads(daemon, "loaded") == 100
         load.__exit__()
         sent = load.producer.sent
         wait_for("all", lambda: daemon.metric("anchorwatch_windows_total") == len(sent))
