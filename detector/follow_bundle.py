@@ -63,7 +63,6 @@ class BundleFollower:
             return None
         log.info("bundle loaded", extra={"bundle": model.bundle.id, "was": self.model.bundle.id})
         self.model = model
-        self._sent |= needed(model.spec)
         return view
 
     def figures(self) -> Iterable[Figure]:

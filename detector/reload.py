@@ -132,14 +132,13 @@ class Reloads:
     def _follow(self) -> bool:
         """Make ready what is new; tell whether anything is."""
         used = self._anchors.look()
-        wanted = self._used if used is None else used
-        view = self._bundle.look(wanted or (), is_asked=self._is_asked())
-        is_changed = view is not None or (wanted or []) != (self._used or [])
+        view = self._bundle.look(used or (), is_asked=self._is_asked())
+        is_changed = view is not None or (used or []) != (self._used or [])
         if view is None and is_changed:
-            view = open_view(self._settings, self.model, wanted or ())
+            view = open_view(self._settings, self.model, used or ())
         if view is not None:
             self._make_ready(view)
-        self._used = wanted  # only now: what failed is tried again
+        self._used = used  # only now: what failed is tried again
         return is_changed
 
     def _make_ready(self, view: View) -> None:

@@ -6,15 +6,18 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
+from detector.board import StatusBoard
 from detector.bundle import load, save
 from detector.config import Drift as DriftSettings
 from detector.config import Events, Settings, Silence
 from detector.encoder import open_encoder
+from detector.enrolment import Act, enrol
 from detector.figures import Figure
 from detector.learning import Learning, Watched
 from detector.message import encode
 from detector.oncall.opening import Model, open_view
 from detector.source import Message
+from detector.status import Status
 from tests.detector.oncall.keeping import LiveSource
 from tests.fakes import ListSink, WallClock, draft_bundle, make_service, make_spec, make_window
 from tests.trained import trained_bundle
@@ -139,8 +142,10 @@ def test_windows_of_other_features_are_read_after_a_reload(bundle, encoder, tmp_
     }
     save(replace(draft, **turned), tmp_path / "turned")
     other = load(tmp_path / "turned")
-    source, clock, sink = LiveSource(), WallClock(), ListSink()
-    service = make_service(*(bundle, encoder, source, sink), clock=clock)
+    source, clock, sink, store = LiveSource(), WallClock(), ListSink(), ListStore()
+    service = make_service(
+        *(bundle, encoder, source, sink), clock=clock, learning=Learning(store=store)
+    )
     feed(service, source, clock, a="blocked")
 
     model = Model(other, open_encoder(other, "onnxruntime", threads=1))
@@ -150,6 +155,7 @@ def test_windows_of_other_features_are_read_after_a_reload(bundle, encoder, tmp_
     assert [one.bundle for one in sink.verdicts] == [bundle.id, other.id]
     assert [one.label for one in sink.verdicts] == ["blocked", "blocked"]
     assert sink.verdicts[1].distance < 0.05
+    assert store.specs == [window]
 
 
 class Ready:
@@ -162,3 +168,25 @@ class Ready:
         """Give it once."""
         ready, self._ready = self._ready, None
         return ready
+
+
+def test_what_is_shown_of_the_daemon_goes_along_with_a_reload(bundle, encoder):
+    """Else an operator would look at the budget and the anchors of yesterday."""
+    known = trained_bundle()
+    window = known.manifest.window
+    rows = known.anchor_windows[:1] * np.float32(3)
+    act = Act(at_ms=1, who="tests", what="enrolled")
+    shown = enrol(label="chatter", link="a", start_ms=1, spec=window, values=rows, act=act)
+    source, clock = LiveSource(), WallClock()
+    board = StatusBoard(Status(version="", bundle="", now_ms=0))
+    service = make_service(*(bundle, encoder, source, ListSink()), clock=clock, board=board)
+    feed(service, source, clock, a="normal")
+    assert service.standing.tally.budget_a_link_week is None
+
+    model = Model(known, open_encoder(known, "onnxruntime", threads=1))
+    service.reloads = Ready(model, open_view(Settings(bundle=""), model, [shown]))
+    feed(service, source, clock)
+
+    status = msgspec.json.decode(board.page().body, type=Status)
+    assert (status.bundle, status.enrolled) == (known.id, 1)
+    assert status.unknown.budget_link_week == 1.0

@@ -207,6 +207,8 @@ def test_a_plain_bundle_is_loaded_anew_when_somebody_asks(tmp_path):
     ready = reloads.take()
     assert ready is not None
     assert ready[0].bundle.id == second
+    reloads.look()
+    assert values(reloads, "bundle_loads")["loaded",] == 1  # once, for he asked once
 
 
 def test_anchors_come_go_and_expire(bundle_path):
@@ -563,6 +565,8 @@ def test_a_candidate_that_was_mended_is_tried(store):
     candidate.look(model, (), is_changed=False)
 
     assert candidate.status.candidate == second
+    assert candidate.beside(model.bundle.id) is not None
+    assert candidate.beside(second) is None  # what is in use since it took over
     candidate.close()
     assert candidate.status.failure == ""
 

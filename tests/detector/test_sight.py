@@ -56,6 +56,21 @@ def test_an_anchor_that_a_bundle_cannot_use_costs_no_other(bundle, encoder, spec
     assert "3 steps" in sight.unusable[short.id]
 
 
+def test_a_verdict_names_the_anchor_that_it_resembles(bundle, encoder, spec):
+    """An enrolment may be of several windows, and each is an anchor."""
+    windows = np.stack([chatter(), chatter() * np.float32(1.1)])
+    other = make_rows("normal", 4)
+    other[:, 2] = 1000
+    first, second = show(windows, spec=spec), show(other[None], "storm", spec=spec)
+    sight = Sight.of(bundle, encoder, [first, second])
+
+    nearest = sight.see(np.stack([*windows, other])).nearest
+
+    assert [sight.names[place].name for place in nearest.anchor] == [
+        *(first.name, first.name, second.name)
+    ]
+
+
 def test_features_of_an_anchor_are_found_by_name(bundle, encoder, spec):
     """Another bundle reads the same counters in another order."""
     order = (3, 1, 0, 2)

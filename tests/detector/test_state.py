@@ -417,3 +417,14 @@ def test_a_link_whose_label_is_taken_away_keeps_its_state_until_another_is_clear
 
     assert states.links["trunk-1"].label == NORMAL
     assert states.turns[-1].previous == "limited"
+
+
+def test_evidence_for_a_label_that_is_taken_away_sways_nobody():
+    """What is usual is not learnt from a link while anything speaks against it."""
+    states = settled()
+    push_all(states, [(LIMITED, 0.3, 0.0)], first=60)
+    assert states.links["trunk-1"].is_swayed
+
+    states.relabel(("blocked", "normal"))
+
+    assert not states.links["trunk-1"].is_swayed

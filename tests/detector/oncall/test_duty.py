@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from detector.bundle import Bundle
-from detector.config import Canary, Events, Reasons, Unknown
+from detector.config import Canary, Events, Reasons, Settings, Unknown
 from detector.encoder import Encoder, open_encoder
+from detector.enrolment import Act, enrol
 from detector.message import encode
+from detector.oncall.opening import Model, open_view
 from detector.onnx_engine import OnnxEngine
 from detector.source import Message, Move
 from detector.window import Window
@@ -284,3 +286,24 @@ def test_windows_of_a_partition_that_just_left_are_not_judged_here():
 
     assert len(life.sink.verdicts) == 1
     assert life.service.duty.roster.steady.links == {}
+
+
+def test_canaries_are_found_after_an_anchor_was_enrolled_as_before():
+    """Their states go by the same labels as those of the real links, whatever is enrolled."""
+    life = Life(canary=Canary(every_seconds=1))
+    live_normal(life, 60)
+    recall = life.service.duty.canaries.recall
+    before = sum(score.outcomes["found"] for score in recall.scores().values())
+    values = normal_window(life)[None] * np.float32(50)
+    act = Act(at_ms=1, who="tests", what="enrolled")
+    shown = enrol(label="a-new-one", link="a", start_ms=1, spec=life.spec, values=values, act=act)
+    settings = Settings(bundle="", canary=Canary(every_seconds=1))
+
+    view = open_view(settings, Model(life.bundle, trained_encoder()), [shown])
+    life.service.duty.exchange(view)
+    live_normal(life, 60)
+
+    assert life.service.duty.canaries.recall is recall
+    scores = recall.scores()
+    assert sum(score.outcomes["found"] for score in scores.values()) > before > 0
+    assert all(score.recall is None or score.recall > 0.8 for score in scores.values())

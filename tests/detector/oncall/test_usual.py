@@ -74,3 +74,17 @@ def test_a_link_is_learnt_from_only_so_often():
     assert usual.is_due("b", 0)
     # A clock that was set back must not stop it for ever.
     assert usual.is_due("a", -10 * EVERY_MS)
+
+
+def test_after_a_new_feature_all_is_learnt_anew():
+    """A gap in what is known of a link would say that it never had that."""
+    usual = Usual(("a", "b"))
+    usual.learn(["trunk-1"], [60_000], np.full((1, 3, 2), 4, np.float32))
+    assert not usual.is_due("trunk-1", 60_000)
+
+    usual.use(("b",))
+    assert usual.of(["trunk-1"]).tolist() == [[4.0]]
+    usual.use(("b", "c"))
+
+    assert np.isnan(usual.of(["trunk-1"])).all()
+    assert usual.is_due("trunk-1", 60_000)
