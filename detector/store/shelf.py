@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from detector import durable
+
 from .row import KINDS, Kind
 
 NAMES = 100  # daemons of one name on one machine
@@ -126,7 +128,7 @@ class Shelf:
                 opened.flush()
                 os.fsync(opened.fileno())
             part.rename(path)
-            _sync(path.parent)
+            durable.sync(path.parent)
         finally:
             part.unlink(missing_ok=True)
         self.files.append(file)
@@ -180,12 +182,4 @@ def _make(folder: Path) -> None:
     if folder.parent != folder:
         _make(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.sync(folder.parent)

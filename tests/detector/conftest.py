@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from detector.bundle import load
+from detector.bundles import BundleStore
 from detector.window import WindowSpec
 from tests.broker import Broker
 from tests.daemon import Topics
+from tests.fakes import draft_bundle
 
 
 @pytest.fixture
@@ -20,3 +22,14 @@ def topics(broker: Broker) -> Topics:
 def spec(bundle_path: Path) -> WindowSpec:
     """Give what the bundle reads."""
     return load(bundle_path).manifest.window
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BundleStore:
+    """Give a store of two bundles that differ in their weights, the first of them in use."""
+    by = {"who": "tests", "why": "a test", "now_ms": 1}
+    store = BundleStore(tmp_path / "bundles")
+    store.create()
+    ids = [store.add(draft_bundle(seed=seed), **by) for seed in (0, 1)]
+    store.switch(ids[0], action="promoted", **by)
+    return store

@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from detector.bundles import BundleStore
 from detector.capture import read_links
 from detector.config import Kafka
 from detector.enrolment import Act, Enrolment, enrol
@@ -25,16 +23,6 @@ from tests.mutations import mutations
 
 QUICK = {"reload__look_seconds": 0.05, "silence__enabled": "false"}
 WHO = {"who": "tests", "why": "a test", "now_ms": 1}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BundleStore:
-    """Give a store of two bundles that differ in their weights, the first of them in use."""
-    store = BundleStore(tmp_path / "bundles")
-    store.create()
-    ids = [store.add(draft_bundle(seed=seed), **WHO) for seed in (0, 1)]
-    store.switch(ids[0], action="promoted", **WHO)
-    return store
 
 
 @pytest.fixture

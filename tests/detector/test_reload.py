@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from detector.bundle import BundleError, save
-from detector.bundles import BundleStore
 from detector.candidate import Candidate
 from detector.config import Reload, Settings
 from detector.enrolment import Act, Enrolment, enrol
@@ -83,16 +82,6 @@ def chatter(label: str = "chatter", **changes: object) -> Enrolment:
         act=Act(at_ms=1, who="tests", what="enrolled"),
     )
     return msgspec.structs.replace(made, **changes)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BundleStore:
-    """Give a store of two bundles, the first of them current."""
-    store = BundleStore(tmp_path / "bundles")
-    store.create()
-    ids = [store.add(draft_bundle(seed=seed), **WHO) for seed in (0, 1)]
-    store.switch(ids[0], action="promoted", **WHO)
-    return store
 
 
 class Looked(Reloads):

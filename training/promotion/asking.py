@@ -1,6 +1,5 @@
 """What the commands on a bundle store have in common: arguments, errors, and how they print."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.enrolling.places import whoami
+from training.enrolling.commands import now_ms
 from training.failing import EX_CONFIG, fail
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 STORE = click.argument("path", metavar="BUNDLES", type=click.Path(path_type=Path))
 PATHS = click.Path(exists=True, path_type=Path)
-WHO = click.option("--who", default=whoami, show_default="your user name", help="For the history")
 WHY = click.option("--why", default="", help="For the history")
 JSON = click.option("--json", "as_data", is_flag=True, help="Print JSON")
 
@@ -26,7 +24,7 @@ def asked_by(who: str, why: str) -> "By":
     """Put together who asks, with the clock of this machine."""
     from .deeds import By
 
-    return By(who=who, why=why, now_ms=lambda: time.time_ns() // 1_000_000)
+    return By(who=who, why=why, now_ms=now_ms)
 
 
 def show(found: Any, as_text: Callable[[Any], str], as_data: bool) -> None:

@@ -1,16 +1,16 @@
 """`anchorwatch bundles`, `shadow`, `promote` and `rollback`: a bundle store from the terminal."""
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from training.enrolling.commands import WHO, now_ms
 from training.failing import fail
 from training.places import Places, with_places
 
-from .asking import JSON, PATHS, STORE, WHO, WHY, asked_by, failing, show
+from .asking import JSON, PATHS, STORE, WHY, asked_by, failing, show
 from .tolerances import taken_from, tolerance_options
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ def _enrolled(path: Path, places: Places) -> "Sequence[Enrolment]":
     where = dataclasses.replace(places, bundles=path)
     try:
         with closing(open_kept(where)) as kept:
-            now_ms = time.time_ns() // 1_000_000
-            return [one for one in kept.poll() or () if one.is_used(now_ms)]
+            return [one for one in kept.poll() or () if one.is_used(now_ms())]
     except EnrolmentsUnavailableError as error:
         fail(f"what is enrolled can't be read: {error}")
 

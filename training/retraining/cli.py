@@ -1,15 +1,15 @@
 """`anchorwatch retrain`: a candidate from what was captured and named, for the bundle store."""
 
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from training.enrolling.commands import WHO, now_ms
 from training.failing import EX_CONFIG, fail
 from training.places import Places, with_places
-from training.promotion.asking import JSON, PATHS, WHO, WHY
+from training.promotion.asking import JSON, PATHS, WHY
 
 from .held import SHARE
 
@@ -135,12 +135,12 @@ def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]
 
     store = None if out else BundleStore.open(places.bundle_store)  # before the work
     running = load(resolve(places.bundle_store))
-    now_ms = time.time_ns() // 1_000_000
+    at_ms = now_ms()
     stored = read_stores(
         places.stores,
         running.manifest.window,
         only=chosen["links"],
-        since_ms=round(now_ms - chosen["days"] * DAY_MS) if chosen["days"] else None,
+        since_ms=round(at_ms - chosen["days"] * DAY_MS) if chosen["days"] else None,
         most_bytes=chosen["most_gb"] * 1e9,
         tell=lambda what: click.echo(what, err=True),
     )
@@ -148,7 +148,7 @@ def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]
     with EpochBar() as bar:
         made = run(running, chosen["captures"], stored, wanted, bar)
     if store:
-        bundle_id = store.add(made.bundle, chosen["who"], chosen["why"] or _why(made), now_ms)
+        bundle_id = store.add(made.bundle, chosen["who"], chosen["why"] or _why(made), at_ms)
         following = f"anchorwatch shadow {shlex.quote(str(store.path))} {bundle_id}"
     elif out:
         bundle_id = save(made.bundle, out)
