@@ -53,6 +53,7 @@ class AnchorSet:
             raise ValueError(f"{len(reaches)} of {len(points)} anchors can't be enrolled")
         self.trained = len(points) - len(reaches)  # the first of the anchors given
         self.labels = tuple(sorted(set(labels)))
+        self.points = points  # (anchors, embedding), in the order given
         # Anchors of one label lie side by side: the nearest of each label is one reduction.
         self._order = np.array(sorted(range(len(labels)), key=lambda place: labels[place]))
         self._points = np.ascontiguousarray(points[self._order], np.float32)

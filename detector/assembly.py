@@ -28,6 +28,7 @@ from .reload import Reloads
 from .service import Service
 from .sinks import Sink
 from .source import Source
+from .space.space import Space
 from .status import Status
 from .web import Page, WebServer
 
@@ -129,7 +130,8 @@ def open_web(settings: Settings, metrics: Metrics, board: StatusBoard) -> WebSer
         WebError: if the address can't be listened on.
     """
     http, pages = settings.http, _pages(metrics, settings)
-    return WebServer(http.host, http.port, pages, {"/status": board.page})
+    asked = {"/status": board.page, "/space": board.space_page}
+    return WebServer(http.host, http.port, pages, asked)
 
 
 def open_board(model: Model) -> StatusBoard:
@@ -175,7 +177,8 @@ def assemble(
     budget = strangeness.budget_a_week if strangeness else None
     reloads = Reloads(settings, model, open_enrolments(settings), hangup)
     learning = open_learning(settings, model, reloads)
-    for figures in (reloads.figures, *learning.figures):
+    space = Space(duty.sight, settings.http.in_depth)
+    for figures in (reloads.figures, *learning.figures, space.figures):
         metrics.watch(figures)
     return Service(
         source=source,
@@ -190,6 +193,7 @@ def assemble(
             has_broker=settings.source == "kafka",
         ),
         board=board,
+        space=space,
         reloads=reloads,
         learning=learning,
         stopping=stopping,

@@ -9,14 +9,28 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import translate
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 import msgspec
 
+from .space.telling import NOWHERE, SpaceStatus
 from .status import UNSETTLED, LinkStatus, Status, worst_first
 from .web import Page
 
 USUAL_LINKS, MOST_LINKS = 200, 1000  # that one document lists: unless asked, and at most
+
+
+class _OfALink(Protocol):
+    """What is said of one link."""
+
+    @property
+    def link(self) -> str: ...
+    @property
+    def state(self) -> str | None: ...
+
+
+Named = TypeVar("Named", bound=_OfALink)
 
 
 class WantedError(ValueError):
@@ -63,7 +77,7 @@ class Wanted:
         """Whether there are links that are not wanted."""
         return bool(self.states or self.names)
 
-    def choose(self, links: Iterable[LinkStatus]) -> list[LinkStatus]:
+    def choose(self, links: Iterable[Named]) -> list[Named]:
         """Give those that are wanted, however many."""
         fits = re.compile("|".join(map(translate, self.names or ["*"]))).match
         states = self.states
@@ -85,21 +99,25 @@ class StatusBoard:
         self.publish(first)
 
     def publish(
-        self, status: Status, every: Callable[[], Iterable[LinkStatus]] | None = None
+        self,
+        status: Status,
+        every: Callable[[], Iterable[LinkStatus]] | None = None,
+        space: SpaceStatus = NOWHERE,
     ) -> None:
-        """Show *status* from now on.
+        """Show *status* from now on, and *space*.
 
         *every* gives all links as they are now. It is called in another thread, and only when
         somebody looks for certain links; without it they are looked for in `status.worst`.
         """
         self._newest = (status, every or (lambda: status.worst), self._clock())
+        self._space = space
 
     def page(self, query: str = "") -> Page:
         """Answer with the newest status; a query that can't be answered is a 400."""
         try:
             wanted = Wanted.read(query)
         except WantedError as error:
-            return Page(400, "text/plain; charset=utf-8", f"{error}\n".encode())
+            return _unheard(error)
         status, every, published = self._newest
         links, matched, searched = status.worst[: wanted.most], status.links, status.links
         if wanted.is_choosy:
@@ -114,4 +132,22 @@ class StatusBoard:
             searched=searched,
             age_seconds=self._clock() - published,
         )
-        return Page(200, "application/json", msgspec.json.encode(answer))
+        return _document(answer)
+
+    def space_page(self, query: str = "") -> Page:
+        """Answer with where the links in depth lie, or of them those that are wanted."""
+        try:
+            wanted = Wanted.read(query)
+        except WantedError as error:
+            return _unheard(error)
+        space = self._space
+        links = tuple(wanted.choose(space.links)[: wanted.most])
+        return _document(msgspec.structs.replace(space, links=links))
+
+
+def _document(status: Status | SpaceStatus) -> Page:
+    return Page(200, "application/json", msgspec.json.encode(status))
+
+
+def _unheard(error: WantedError) -> Page:
+    return Page(400, "text/plain; charset=utf-8", f"{error}\n".encode())

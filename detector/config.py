@@ -1,7 +1,8 @@
 """Settings: one frozen tree, read once, strict about names.
 
 What belongs to the machine is here; what belongs to the model is in the bundle.
-A setting's default is written once, in its class.
+A setting's default is written once, in its class, and what it means in the comment above or
+beside it: `defaults` makes the settings file and docs/settings.md of these.
 """
 
 import os
@@ -29,6 +30,32 @@ class ConfigError(ValueError):
     """The settings can't be used; the message says which one and why."""
 
 
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the connection to the broker is encrypted: docs/security.md."""
+
+    enabled: bool = False  # false: all is sent in the clear, passwords too
+    ca: str = ""  # file (PEM) of the authorities that are trusted; "" = the system's
+    certificate: str = ""  # file (PEM) that shows the broker who we are, where it asks for one
+    key: str = ""  # file (PEM) of the certificate's key; "" = it is in the certificate's file
+    key_password_file: str = ""  # where the key is encrypted; found as `password_file` is
+    check_hostname: bool = True  # whether the broker's certificate must name the host asked for
+
+
+class Sasl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As whom the daemon logs in at the broker: docs/security.md."""
+
+    mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""  # "" = without a login
+    username: str = ""  # which the broker knows
+    password: str = ""  # discouraged: whoever reads the settings reads it; say a file instead
+    password_file: str = ""  # a relative name is looked for in $CREDENTIALS_DIRECTORY if it is set
+
+    def __repr__(self) -> str:
+        """Show everything but the password: settings end up in logs and tracebacks."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown["password"] = "***" if self.password else ""
+        return f"Sasl({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where windows come from and verdicts go to."""
 
@@ -36,17 +63,20 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     group: str = "anchorwatch"  # daemons that share it share the links
     windows: str = "anchorwatch.windows"  # topic read
     verdicts: str = "anchorwatch.verdicts"  # topic written
-    # "one": a message a verdict, keyed by link. "many": a record with a list of windows is
-    # answered by one with a list of verdicts, under its own key; much faster for long lists.
+    # "one": a message a verdict, keyed by link; "many": a record with a list of windows is
+    # answered by one with a list of verdicts, under its own key, much faster for long lists
     verdicts_a_message: Literal["one", "many"] = "one"
     events: str = "anchorwatch.events"  # topic written, one message a change of state
     dead_letters: str = "anchorwatch.dead-letters"  # topic written, what could not be used
-    # Topics by which daemons know what was before a restart, and what others of the group hear.
-    states: str = "anchorwatch.states"  # compacted; made if it isn't there
-    sightings: str = "anchorwatch.sightings"  # kept for minutes; made if it isn't there
-    anchors: str = "anchorwatch.anchors"  # compacted, of enrolled anchors; made if it isn't there
-    session_seconds: Timeout = 45.0  # then a lost daemon's links move
+    states: str = "anchorwatch.states"  # topic of what outlives a restart; made if it isn't there
+    # topic by which daemons of a group tell each other whom they hear; made if it isn't there
+    sightings: str = "anchorwatch.sightings"
+    anchors: str = "anchorwatch.anchors"  # topic of what was enrolled; made if it isn't there
+    session_seconds: Timeout = 45.0  # without a sign of a daemon its links go to others
     delivery_seconds: Timeout = 30.0  # then a delivery is tried anew
+    refused_seconds: Above0 = 300.0  # then a daemon that the broker never let in ends, with 78
+    tls: Tls = Tls()
+    sasl: Sasl = Sasl()
 
 
 class Captures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -75,28 +105,31 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     doubt: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.1  # more: what is vague never counts
     hold_seconds: Seconds = 3.0  # a state lasts at least as long
     recovery_seconds: Seconds = 35.0  # so long after a fault, what was held back comes at once
-    recovery_evidence: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.0  # times, until then
-    flap_changes: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 10  # so many changes of state ...
-    flap_seconds: Above0 = 300.0  # ... within as long: the link is flapping,
-    flap_calm_seconds: Seconds = 60.0  # and normal again only after as long without any fault
+    # times the evidence, for a new fault in that time
+    recovery_evidence: Annotated[float, msgspec.Meta(ge=1, le=100)] = 2.0
+    # so many changes of state within `flap_seconds`, and the link is flapping
+    flap_changes: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 10
+    flap_seconds: Above0 = 300.0  # in which `flap_changes` are too many
+    flap_calm_seconds: Seconds = 60.0  # that it must be without any fault to be normal again
     restart_seconds: Seconds = 60.0  # a step back in a link's time by more is a clock set back
 
 
 class Unknown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How strange a window has to be to be called unknown."""
 
-    enabled: bool = True
-    false_alarms_a_link_week: Above0 = 1.0  # that a link which is well may be called unknown
+    enabled: bool = True  # false: every window has the name of its nearest anchor
+    false_alarms_a_link_week: Above0 = 1.0  # times that a link which is well may be called unknown
 
 
 class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When nothing coming of a link, or of a whole exporter, means something."""
 
-    enabled: bool = True
+    enabled: bool = True  # false: of some links windows come only while there is traffic
     missed_windows: Above0 = 5.0  # of a link, at its usual pace, before it is silent
     least_seconds: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 10.0  # and at least as long
-    idle_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05  # of its busiest hour's traffic:
-    # a link that has less when it falls silent, and usually has less at this hour, is excused.
+    # of its busiest hour's traffic: a link that has less when it falls silent, and usually has
+    # less at this hour, is excused
+    idle_share: Share = 0.05
     contact_seconds: Above0 = 15.0  # without a sign of the broker no silence gets any longer
     retire_seconds: Above0 = 86_400.0  # a link of which nothing came for as long has left
 
@@ -104,8 +137,9 @@ class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How changes of state are told to others."""
 
-    dialect: Literal["plain", "cloudevents", "onap"] = "plain"
-    gather_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 3.0  # 0: don't wait for others
+    dialect: Literal["plain", "cloudevents", "onap"] = "plain"  # of their JSON: docs/events.md
+    # that a change waits for others like it in its group; 0: it is told at once, and alone
+    gather_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 3.0
     gather_links: Annotated[int, msgspec.Meta(ge=2)] = 5  # so many that change alike: one event
     group: str = ""  # regular expression that finds a link's group in its name; "" = its exporter
 
@@ -159,32 +193,33 @@ class Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What embeds."""
 
     name: Literal["auto", "onnxruntime", "keras"] = "auto"  # auto: keras where there is a GPU
-    threads: Annotated[int, msgspec.Meta(ge=0)] = (
-        0  # that embed with onnxruntime; 0 = one for each core
-    )
+    # that embed with onnxruntime; 0 = one for each core
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where /metrics, /healthz and /readyz are served. Port 0 lets the system choose."""
+    """Where the status page, /metrics, /healthz and /readyz are served."""
 
-    host: str = "127.0.0.1"
-    port: Port = 9469
+    host: str = "127.0.0.1"  # whoever reaches it may read; "::" or "0.0.0.0": every address
+    port: Port = 9469  # 0 lets the system choose
     max_links: Positive = 10_000  # links with a series of their own
+    # links of which distances and the point in the embedding are shown too, faults first.
+    in_depth: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 200
     stalled_seconds: Above0 = 60.0  # /healthz fails when no step was finished for as long
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is written to stderr."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"  # and all that is worse
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of the daemon."""
 
     bundle: str  # a bundle, or a bundle store, whose current one is used and followed
-    source: Literal["kafka", "captures"] = "kafka"
-    sinks: tuple[Literal["kafka", "terminal"], ...] = ("kafka",)
+    source: Literal["kafka", "captures"] = "kafka"  # where windows come from
+    sinks: tuple[Literal["kafka", "terminal"], ...] = ("kafka",)  # where verdicts go to
     kafka: Kafka = Kafka()
     captures: Captures = Captures()
     batch: Batch = Batch()

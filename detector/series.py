@@ -9,8 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from .figures import Figure
 from .state import SILENT, UNKNOWN, LinkState
-from .status import LOST, Status, UnknownStatus
+from .status import LOST, EventStatus, Status, UnknownStatus
 
+REASON_CHARACTERS = 200  # of a reason that are a label's value; each is a series of its own
 NOTICED = ("appeared", "silent", "retired", "lost", "back")
 
 
@@ -103,6 +104,33 @@ class Series:
         yield recall
         yield delay
         yield from _of_unknown(status.unknown)
+        yield _of_events(status.events)
+
+
+def _of_events(events: Iterable[EventStatus]) -> Metric:
+    """Tell of the latest events when they were, for whoever has nothing but Prometheus to look."""
+    names = ("link", "source", "group", "type", "state", "reason")
+    family = _gauge(
+        "event_timestamp_seconds",
+        "When each of the latest events was, Unix time in seconds; link is empty where it is "
+        "about a group or an exporter.",
+        *names,
+    )
+    latest: dict[tuple[str, ...], float] = {}
+    for event in events:  # newest first
+        reason = event.reason[:REASON_CHARACTERS]
+        what: tuple[str, ...] = (
+            event.link,
+            event.source,
+            event.group,
+            event.type,
+            event.state,
+            reason,
+        )
+        latest.setdefault(what, event.at_ms / 1000)
+    for what, when in latest.items():
+        family.add_metric(what, when)
+    return family
 
 
 def _of_figure(figure: Figure) -> Metric:

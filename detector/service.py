@@ -19,6 +19,8 @@ from .oncall.standing import Standing
 from .reload import Reloads
 from .sinks import Outcome, Sink, SinkUnavailableError
 from .source import Place, Source
+from .space.space import Space
+from .space.telling import NOWHERE
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Service:
     metrics: Metrics
     standing: Standing
     board: StatusBoard | None = None  # where others look how everything stands
+    space: Space | None = None  # where links lie among the anchors
     reloads: Reloads | None = None  # where other bundles and anchors come from
     learning: Learning = field(default_factory=Learning)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +86,8 @@ class Service:
         self._count(judged)
         self.metrics.observe(outcome, judged)
         self.learning.take(batch.windows, judged, self.duty, moment)
+        if self.space is not None and judged.embeddings is not None:
+            self.space.take(judged.verdicts, judged.embeddings)
         if batch.messages:
             # Last, so that a crash before this line repeats the batch and loses nothing.
             self.source.commit()
@@ -102,6 +107,8 @@ class Service:
         self.batches.use(model.spec)
         self.duty.exchange(view)
         self.learning.exchange(view)
+        if self.space is not None:
+            self.space.exchange(view.sight)
         self.metrics.know(view.sight.labels, model.bundle.manifest.labels)
         self.metrics.started(model.facts)
         self.standing.facts = model.facts
@@ -149,8 +156,9 @@ class Service:
             **self.learning.statuses,
         )
         self.metrics.links(links, status, roster.noticed)
+        space = self.space.look(links, status.worst) if self.space else NOWHERE
         if self.board:
-            self.board.publish(status, lambda: self.standing.links(links.values()))
+            self.board.publish(status, lambda: self.standing.links(links.values()), space)
 
     def _tell_the_rest(self) -> None:
         """Tell what waits for company: nobody knows when the next daemon starts."""

@@ -1,5 +1,6 @@
 """Assembly: every setting reaches the part that it is about, and changes what happens."""
 
+import json
 import re
 import threading
 import time
@@ -18,6 +19,7 @@ from detector.bundle import BundleError, save
 from detector.config import ConfigError, Settings, load
 from detector.metrics import Metrics
 from detector.oncall.difference import Canary, Recorded
+from detector.oncall.moment import Moment
 from detector.oncall.opening import open_model
 from detector.oncall.silence import Heard
 from detector.oncall.strangeness import Calibration, Known, Tail
@@ -112,6 +114,22 @@ def test_the_bundle_decides_whether_there_is_a_second_opinion(service, tmp_path,
     sink = run(service(BUNDLE=str(tmp_path / "b")))
 
     assert {verdict.opinion for verdict in sink.verdicts} == opinions
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_as_many_links_as_the_settings_say_are_shown_in_depth(service, settings, most):
+    """Each costs a handful of series, and each of those costs money somewhere."""
+    board = open_board(open_model(settings()))
+
+    made = service(board, HTTP__IN_DEPTH=str(most))
+    run(made)
+
+    made.clock = lambda: Moment(1e9, 1e9)
+    made.step(0)
+    page = made.metrics.text().decode()
+    assert page.count("anchorwatch_link_strangeness{") == most
+    assert page.count("anchorwatch_anchor_point{") > 0
+    assert json.loads(board.space_page().body)["most"] == most
 
 
 @pytest.mark.parametrize("name", SINKS)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.board import MOST_LINKS, StatusBoard, Wanted, WantedError
+from detector.space.telling import LinkSpot, SpaceStatus
 from detector.status import LinkStatus, Status, worst_first
 from tests.fakes import Clock
 
@@ -244,3 +245,42 @@ def test_a_picture_is_never_half_old_and_half_new():
     assert int(pictures[-1].version) > 1
     for picture in pictures:
         assert {link.reason for link in picture.worst} <= {picture.version}
+
+
+def make_spots(count):
+    """Make links that lie somewhere."""
+    return tuple(
+        LinkSpot(f"trunk-{n}", "probe-1", "normal", (0.0, 0.5, n / 10), {"normal": 0.1}, 0.2, n)
+        for n in range(count)
+    )
+
+
+def test_where_links_lie_is_answered_as_it_was_published():
+    """Whoever draws it polls, and must get what belongs together."""
+    board = StatusBoard(make_status())
+    before = msgspec.json.decode(board.space_page().body, type=SpaceStatus)
+    space = SpaceStatus(bundle="b", dimensions=16, kept=0.9, links=make_spots(5), most=10)
+
+    board.publish(make_status(), space=space)
+    page = board.space_page()
+
+    assert before.links == ()
+    assert (page.status, page.content_type) == (200, "application/json")
+    assert msgspec.json.decode(page.body, type=SpaceStatus) == space
+
+
+def test_of_the_links_that_lie_somewhere_those_asked_for_are_given():
+    """One link in depth doesn't need two hundred others."""
+    board = StatusBoard(make_status())
+    board.publish(
+        make_status(), space=SpaceStatus(bundle="b", dimensions=3, kept=1.0, links=make_spots(5))
+    )
+
+    def asked(query):
+        answer = msgspec.json.decode(board.space_page(query).body, type=SpaceStatus)
+        return [spot.link for spot in answer.links]
+
+    assert asked("link=trunk-3&link=trunk-1") == ["trunk-1", "trunk-3"]
+    assert asked("most=2") == ["trunk-0", "trunk-1"]
+    assert asked("state=blocked") == []
+    assert board.space_page("colour=red").status == 400

@@ -9,8 +9,9 @@ from detector.drift.telling import figures as drift_figures
 from detector.enrolments import AllEnrolments
 from detector.figures import Figure
 from detector.metrics import Metrics
-from detector.oncall.opening import open_model
+from detector.oncall.opening import open_model, open_sight
 from detector.reload import Reloads
+from detector.space.space import Space
 from detector.store import CaptureStore
 
 GOLDEN = Path(__file__).parent / "golden" / "figures.txt"
@@ -25,6 +26,7 @@ def every_figure(bundle_path: Path, folder: Path) -> list[Figure]:
         *Reloads(settings, model, AllEnrolments([])).figures(),
         *store.figures(),
         *drift_figures(),
+        *Space(open_sight(settings, model), 10).figures(),
     ]
     store.close()
     return found

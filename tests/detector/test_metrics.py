@@ -18,7 +18,7 @@ from detector.series import NOTICED
 from detector.sinks import Outcome
 from detector.source import Message, Vitals
 from detector.state import TELEMETRY_LOST, LinkState
-from detector.status import LOST, CanaryStatus, SourceStatus, Status, UnknownStatus
+from detector.status import LOST, CanaryStatus, EventStatus, SourceStatus, Status, UnknownStatus
 from detector.verdict import Verdict
 
 LABELS = ("blocked", "capacity-limited", "normal")
@@ -79,6 +79,12 @@ def status(**changes):
     return Status(version="0.1.0", bundle="b1", now_ms=0, **changes)
 
 
+def told(at_ms=5000, **changes):
+    """Make one of the latest events."""
+    usual = {"link": "trunk-0", "source": "probe-1", "state": "blocked", "reason": "no answers"}
+    return EventStatus(at_ms, **usual | changes)
+
+
 def show(metrics, states, noticed=(), **changes):
     """Let the metrics see how everything stands."""
     metrics.links(states, status(**changes), dict(noticed))
@@ -103,6 +109,7 @@ def running(metrics):
         sources=(SourceStatus("probe-1", 1, LOST),),
         canary={label: CanaryStatus(1.0, 5.0, 20, 0) for label in LABELS[:2]},
         unknown=UnknownStatus(1.0, 0.5, 0.1, 2.0, 100),
+        events=(told(),),
     )
     return metrics
 
@@ -133,6 +140,7 @@ def test_a_fresh_daemon_has_every_series_that_needs_nobody_to_be_there(running):
         "anchorwatch_link_state",
         "anchorwatch_lag_messages",
         "anchorwatch_exporter_lost",
+        "anchorwatch_event_timestamp_seconds",
         "anchorwatch_canary_recall",
         "anchorwatch_canary_delay_seconds",
         "anchorwatch_unknown_budget_per_link_week",
@@ -527,3 +535,35 @@ def test_two_daemons_in_one_process_do_not_share_numbers(metrics):
 
     assert value(metrics, "anchorwatch_windows_total", label="normal") == 1
     assert value(other, "anchorwatch_windows_total", label="normal") == 0
+
+
+def test_the_latest_events_are_told_with_their_time_and_reason(metrics):
+    """A dashboard has nothing but Prometheus to say what happened, and why."""
+    show(metrics, {}, events=(told(7000, type="abated"), told(5000)))
+
+    page = samples(metrics, "anchorwatch_event_timestamp_seconds")
+
+    assert [(labels["type"], seconds) for labels, seconds in page] == [("abated", 7), ("onset", 5)]
+    assert page[0][0] == {
+        "link": "trunk-0",
+        "source": "probe-1",
+        "group": "",
+        "state": "blocked",
+        "type": "abated",
+        "reason": "no answers",
+    }
+
+
+def test_two_events_of_the_same_words_are_one_series_with_the_later_time(metrics):
+    """A page that names a series twice is refused as a whole."""
+    show(metrics, {}, events=(told(7000), told(5000)))
+
+    assert [when for _, when in samples(metrics, "anchorwatch_event_timestamp_seconds")] == [7]
+
+
+def test_a_long_reason_is_cut(metrics):
+    """A label's value lies in memory for as long as its series does."""
+    show(metrics, {}, events=(told(reason="x" * 5000),))
+
+    ((labels, _),) = samples(metrics, "anchorwatch_event_timestamp_seconds")
+    assert labels["reason"] == "x" * 200
