@@ -91,8 +91,8 @@ class LinkState:
     fault_ended_ms: int = -1  # when the link last came back to normal
     faulty_ms: int = -1  # end of the newest window that was not nearest to normal
     worst_margin: float = 0.0  # of the windows that said the label, since it is the label
-    margin: float = 0.0  # of the newest window
-    strangeness: float = 0.0  # of the newest window, in thresholds
+    margin: float | None = None  # of the newest window; None: none came since the start
+    strangeness: float | None = None  # of that window, in thresholds
     reason: str = ""  # why the label is a fault's
     evidence: list[float] = field(default_factory=list)  # for each label, and for unknown
     began_ms: list[int] = field(default_factory=list)  # since when each is above 0
@@ -196,7 +196,8 @@ class Steady:
         before = state.label, state.since_ms, state.worst_margin
         state.label, state.since_ms, state.settled_ms = label, since_ms, at_ms
         state.reason = ""
-        state.worst_margin = state.margin if label in self._places and label != UNKNOWN else 0.0
+        is_named = label in self._places and label != UNKNOWN
+        state.worst_margin = state.margin or 0.0 if is_named else 0.0
         _forget(state, len(self.labels))
         previous, began_ms, worst = before
         self.turns.append(

@@ -3,12 +3,15 @@
 from contextlib import suppress
 from functools import partial
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from detector.board import StatusBoard
 from detector.config import Events, Silence
+from detector.status import Status
 from tests.detector.oncall.keeping import DiedError, Life, Topics
 from tests.fakes import WallClock
 
@@ -361,6 +364,21 @@ def both(one, other, count, ours, theirs):
         one.clock.sleep(-1)  # they share it
         one.second(**ours)
         other.second(**theirs)
+
+
+def test_after_a_restart_numbers_of_no_window_yet_are_not_shown_as_numbers(live):
+    """A margin of 0.00 says that the verdict is a guess, which nobody has made."""
+    first = live()
+    first.seconds(10, a="normal", b="normal")
+    second = live(clock=first.clock)
+    board = second.service.board = StatusBoard(Status(version="", bundle="", now_ms=0))
+    second.seconds(2, b="normal")
+
+    status = msgspec.json.decode(board.page().body, type=Status)
+
+    shown = {link.link: (link.state, link.margin, link.strangeness) for link in status.worst}
+    assert shown["a"] == ("normal", None, None)
+    assert shown["b"][1] > 0
 
 
 def test_an_exporter_that_another_daemon_hears_is_not_lost(live, topics):
