@@ -7,7 +7,7 @@ CAPTURES := training/captures training/recordings
 # What is recorded as lossy stays unknown.
 LABELS := --labels normal --labels blocked --labels capacity-limited
 
-.PHONY: demo test acceptance record format lock clean
+.PHONY: demo test acceptance record release format lock clean
 
 # Trains on all runs but the five in which faults come and go, then watches those five, and the
 # runs that it learnt from beside them, with the real daemon.
@@ -31,6 +31,10 @@ acceptance: $(VENV)/installed
 # Records anew what ships in training/recordings/lab-1. Needs root; 90 minutes on two cores.
 record: $(VENV)/installed
 	$(BIN)/anchorwatch lab record training/recordings/lab-1/plan.toml --out build/lab-1
+
+# Wheel, source, what it is made of, and sums, into dist/: docs/releases.md.
+release: $(VENV)/installed
+	deploy/release.sh dist
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

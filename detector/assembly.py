@@ -24,16 +24,19 @@ from .oncall.opening import Model, open_duty
 from .oncall.record import NoStates, States
 from .oncall.standing import Standing
 from .oncall.tally import Tally
+from .page import status_page
 from .reload import Reloads
 from .service import Service
 from .sinks import Sink
 from .source import Source
 from .space.space import Space
 from .status import Status
+from .supervisor import Supervisor
 from .web import Page, WebServer
 
 if TYPE_CHECKING:
     from .capture import LinkCapture
+    from .kafka_client import Access
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,13 @@ class Context:
     metrics: Metrics
     stopping: threading.Event
     url: str  # where /metrics answers
+
+    @cached_property
+    def access(self) -> "Access":
+        """Who makes all clients of the broker."""
+        from .kafka_client import Access
+
+        return Access(self.settings.kafka)
 
     @cached_property
     def captured(self) -> "list[LinkCapture]":
@@ -62,7 +72,8 @@ class Context:
 def _kafka_source(context: Context) -> Source:
     from .kafka_source import KafkaSource
 
-    return KafkaSource(context.settings.kafka, context.settings.batch.windows)
+    settings = context.settings
+    return KafkaSource(settings.kafka, settings.batch.windows, context.access)
 
 
 def _capture_source(context: Context) -> Source:
@@ -86,14 +97,19 @@ def _kafka_sink(context: Context) -> Sink:
 
     settings = context.settings
     return KafkaSink(
-        settings.kafka, settings.events.dialect, context.stopping, context.metrics.beat
+        settings.kafka,
+        settings.events.dialect,
+        context.stopping,
+        context.metrics.beat,
+        context.access,
     )
 
 
 def _kafka_states(context: Context) -> States:
     from .kafka_states import KafkaStates
 
-    return KafkaStates(context.settings.kafka, context.stopping, context.metrics.beat)
+    settings, metrics = context.settings, context.metrics
+    return KafkaStates(settings.kafka, context.stopping, metrics.beat, context.access)
 
 
 def _terminal_sink(context: Context) -> Sink:
@@ -155,10 +171,11 @@ def assemble(
     url: str,
     board: StatusBoard | None = None,
     hangup: threading.Event | None = None,
+    supervisor: Supervisor | None = None,
 ) -> Service:
     """Put source, batching, judging and sinks round a model.
 
-    Whoever sets *hangup* has the bundle loaded anew.
+    Whoever sets *hangup* has the bundle loaded anew; *supervisor* is told how it gets on.
 
     Raises:
         ConfigError: if the captures to be replayed can't be used.
@@ -175,11 +192,17 @@ def assemble(
     duty = open_duty(settings, model, STATES[settings.source](context))
     strangeness = duty.sight.strangeness
     budget = strangeness.budget_a_week if strangeness else None
-    reloads = Reloads(settings, model, open_enrolments(settings), hangup)
+    supervisor = supervisor or Supervisor()
+    metrics.followed_by(supervisor.beat)
+    enrolments = open_enrolments(context)
+    reloads = Reloads(settings, model, enrolments, hangup, supervisor=supervisor)
     learning = open_learning(settings, model, reloads)
     space = Space(duty.sight, settings.http.in_depth)
     for figures in (reloads.figures, *learning.figures, space.figures):
         metrics.watch(figures)
+    if settings.has_broker:
+        metrics.watch(context.access.figures)
+        metrics.refusal = context.access.why
     return Service(
         source=source,
         batches=batches,
@@ -196,17 +219,18 @@ def assemble(
         space=space,
         reloads=reloads,
         learning=learning,
+        supervisor=supervisor,
         stopping=stopping,
     )
 
 
-def open_enrolments(settings: Settings) -> Enrolments:
+def open_enrolments(context: Context) -> Enrolments:
     """Open where enrolled anchors are: on Kafka, and in the bundle store if there is one."""
-    found: list[Enrolments] = []
+    settings, found = context.settings, list[Enrolments]()
     if settings.source == "kafka":
         from .enrolments.kafka import KafkaEnrolments
 
-        found.append(KafkaEnrolments(settings.kafka))
+        found.append(KafkaEnrolments(settings.kafka, context.access))
     if is_store(path := Path(settings.bundle)):
         found.append(FolderEnrolments(path))
     return found[0] if len(found) == 1 else AllEnrolments(found)
@@ -237,11 +261,13 @@ def _pages(metrics: Metrics, settings: Settings) -> dict[str, Callable[[], Page]
         return text(200, "ok")
 
     def readyz() -> Page:
+        if why := metrics.refusal():
+            return text(503, why)
         if not metrics.is_ready:
             return text(503, "nothing to read from yet")
         return text(200, "ready")
 
-    return {
+    return status_page() | {
         "/metrics": lambda: Page(200, CONTENT_TYPE, metrics.text()),
         "/healthz": healthz,
         "/readyz": readyz,

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .credentials import CredentialsError, agree
 from .oncall.groups import Groups
 
+LISTS = ("sinks", "captures.paths", "captures.links")  # settings that hold several
 PREFIX = "ANCHORWATCH__"  # two underscores: Kubernetes sets ANCHORWATCH_PORT beside a Service
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -237,6 +239,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     http: Http = Http()
     log: Log = Log()
 
+    @property
+    def has_broker(self) -> bool:
+        """Whether windows come from Kafka or verdicts go there."""
+        return "kafka" in (self.source, *self.sinks)
+
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file, lay the environment over it, and check the result.
@@ -274,6 +281,10 @@ def _agree(settings: Settings) -> None:
         raise ConfigError(f"[events] {error}") from error
     if not settings.sinks:
         raise ConfigError("sinks: name at least one of kafka, terminal")
+    try:
+        agree(settings.kafka)
+    except CredentialsError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -293,5 +304,5 @@ def _lay(tree: dict[str, Any], name: str, value: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"{name}: {table!r} is not a table")
     # Lists are written as `a,b` in the environment; nothing at all is an empty list.
-    is_list = last in ("sinks", "paths", "links")
+    is_list = ".".join((*tables, last)) in LISTS
     tree[last] = [part for part in value.split(",") if part] if is_list else value

@@ -10,13 +10,14 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner.default import DefaultPartitioner, murmur2
 
 from .batch import DeadLetter
 from .config import Kafka
 from .events import DIALECTS, TOLD, Event
+from .kafka_client import Access, RefusedError
+from .kafka_refusal import in_words
 from .oncall.record import LinkRecord
 from .sinks import Outcome, SinkUnavailableError
 
@@ -75,8 +76,10 @@ class KafkaSink:
         dialect: str,
         stopping: threading.Event,
         beat: Callable[[], None],
+        access: Access | None = None,
     ) -> None:
         self._settings, self._stopping = settings, stopping
+        self._access = access or Access(settings)
         self._dialect = DIALECTS[dialect]
         self._beat = beat  # called while waiting: a broker that is away is not a hang
         self._producer: Any = None
@@ -158,7 +161,7 @@ class KafkaSink:
                 self._producer.flush(timeout=SLICE_SECONDS)
             problem = self._wait(futures)
         except KafkaError as error:  # no word of the topic, or no room in the buffer
-            problem = repr(error)
+            problem = in_words(error, self._settings)
         if not problem:
             return []
         log.warning("delivery failed, trying again", extra={"why": problem})
@@ -185,15 +188,14 @@ class KafkaSink:
                     if not future.is_done and self._stopping.is_set():
                         return "told to stop"
             if future.failed():
-                return repr(future.exception)
+                return in_words(future.exception, self._settings)
         return ""
 
     def _connect(self) -> bool:
         settings = self._settings
         delivery_ms = round(settings.delivery_seconds * 1000)
         try:
-            self._producer = KafkaProducer(
-                bootstrap_servers=settings.bootstrap.split(","),
+            self._producer = self._access.producer(
                 bootstrap_timeout_ms=CONNECT_MS,
                 client_id="anchorwatchd",
                 partitioner=_Remembering(),
@@ -205,9 +207,9 @@ class KafkaSink:
                 max_block_ms=BLOCK_MS,
             )
         except (KafkaError, OSError) as error:
-            log.warning(
-                "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
-            )
+            if not isinstance(error, RefusedError):  # which is told of already
+                where = {"bootstrap": settings.bootstrap}
+                log.warning("broker is away", extra=where | {"why": str(error)})
             self._stopping.wait(SLICE_SECONDS)
             return False
         return True

@@ -10,12 +10,14 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import AsyncConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
+from .kafka_client import Access, RefusedError
+from .kafka_refusal import in_words
 from .source import Message, Move, Place, Vitals
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ CLOSE_MS = 2000
 POSITION_MS = 100  # mostly it is known without asking
 ASK_MS = 1500  # for how much there is to read; without an answer nothing is concluded
 WAIT_SECONDS = 5.0  # for partitions, before it is said that there are none yet
+AWAY_SECONDS = 0.5  # from one try to connect to the next
 PAUSE_SECONDS = 0.2  # before asking again when the broker gave an error for an answer
 FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory while a batch runs
 
@@ -34,8 +37,9 @@ FETCH_BYTES = 8 * 2**20  # from one partition at once; some of it lies in memory
 class KafkaSource:
     """Reads a topic as a member of a consumer group."""
 
-    def __init__(self, settings: Kafka, most: int) -> None:
+    def __init__(self, settings: Kafka, most: int, access: Access | None = None) -> None:
         self.vitals = Vitals()
+        self._access = access or Access(settings)
         self._settings, self._most = settings, most
         self._consumer: Any = None
         self._listener = _Listener(self.vitals)
@@ -121,8 +125,7 @@ class KafkaSource:
     def _connect(self, seconds: float) -> bool:
         settings = self._settings
         try:
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=settings.bootstrap.split(","),
+            self._consumer = self._access.consumer(
                 bootstrap_timeout_ms=CONNECT_MS,
                 group_id=settings.group,
                 client_id="anchorwatchd",
@@ -141,10 +144,10 @@ class KafkaSource:
                 partition_assignment_strategy=[CooperativeStickyAssignor],
             )
         except (KafkaError, OSError) as error:
-            log.warning(
-                "broker is away", extra={"bootstrap": settings.bootstrap, "why": repr(error)}
-            )
-            time.sleep(min(seconds, 0.5))
+            if not isinstance(error, RefusedError):  # which is told of already
+                where = {"bootstrap": settings.bootstrap}
+                log.warning("broker is away", extra=where | {"why": str(error)})
+            time.sleep(min(seconds, AWAY_SECONDS))
             return False
         self._consumer.subscribe([settings.windows], listener=self._listener)
         self.vitals.contact = time.time()
@@ -158,7 +161,7 @@ class KafkaSource:
         stuck = self._consumer._fetcher._next_partition_records
         if stuck is None:
             # Not a record but the broker's answer, such as a missing topic: the client retries.
-            log.warning("poll failed", extra={"why": repr(error)})
+            log.warning("poll failed", extra={"why": in_words(error, self._settings)})
             time.sleep(PAUSE_SECONDS)
             return []
         place = stuck.topic_partition

@@ -13,11 +13,13 @@ from contextlib import closing
 from typing import Any
 
 import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from .config import Kafka
 from .events import TOLD, Event
+from .kafka_client import Access, RefusedError, partitions
+from .kafka_refusal import in_words
 from .kafka_sink import close_producer
 from .oncall.record import LinkRecord, Word
 from .sinks import SinkUnavailableError
@@ -46,9 +48,14 @@ class KafkaStates:
     """Reads what was kept, and passes words between daemons."""
 
     def __init__(
-        self, settings: Kafka, stopping: threading.Event, beat: Callable[[], None]
+        self,
+        settings: Kafka,
+        stopping: threading.Event,
+        beat: Callable[[], None],
+        access: Access | None = None,
     ) -> None:
         self._settings, self._stopping = settings, stopping
+        self._access = access or Access(settings)
         self._beat = beat  # called while waiting: a broker that is away is not a hang
         self._record = msgspec.json.Decoder(LinkRecord)
         self._word = msgspec.json.Decoder(Word)
@@ -70,8 +77,11 @@ class KafkaStates:
             self._beat()
             try:
                 return self._restored(places)
+            except RefusedError:
+                pass  # which is told of already
             except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("states can't be read, trying again", extra={"why": repr(error)})
+                why = in_words(error, self._settings)
+                log.warning("states can't be read, trying again", extra={"why": why})
             if self._stopping.wait(AGAIN_SECONDS):
                 raise SinkUnavailableError("what was kept of the links can't be read")
 
@@ -84,20 +94,21 @@ class KafkaStates:
         try:
             with closing(self._consumer()) as consumer:
                 for record in _read(consumer, self._settings.events, latest=LATEST):
+                    self._beat()
                     for name, value in record.headers or ():
                         if name == TOLD:
                             found |= wanted & set(value.decode("ascii", "replace").split(","))
         except (KafkaError, OSError, TimeoutError) as error:
             # Told twice is better than never.
-            log.warning("events can't be looked up", extra={"why": repr(error)})
+            why = in_words(error, self._settings)
+            log.warning("events can't be looked up", extra={"why": why})
         return found
 
     def say(self, word: Word) -> None:
         """Send a word, and don't wait for it to arrive."""
         if self._speaker is None:
             self._speaker = self._opened(
-                lambda: KafkaProducer(
-                    bootstrap_servers=self._settings.bootstrap.split(","),
+                lambda: self._access.producer(
                     bootstrap_timeout_ms=WORD_MS,
                     client_id="anchorwatchd-words",
                     acks=1,
@@ -151,6 +162,7 @@ class KafkaStates:
             count = len(consumer.partitions_for_topic(self._settings.states) or ())
             lying = {partition % count for partition in wanted} if count else set()
             for record in _read(consumer, self._settings.states, only=lying):
+                self._beat()  # of a million links there is much to read, and that is no hang
                 if not record.value:
                     latest.pop(record.key, None)
                     continue
@@ -167,8 +179,7 @@ class KafkaStates:
         return list(latest.values())
 
     def _consumer(self, connect_ms: int = CONNECT_MS) -> Any:
-        return KafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap.split(","),
+        return self._access.consumer(
             bootstrap_timeout_ms=connect_ms,
             client_id="anchorwatchd-states",
             group_id=None,
@@ -207,21 +218,18 @@ class KafkaStates:
         if self._are_made:
             return
         settings = self._settings
-        with closing(
-            KafkaAdminClient(
-                bootstrap_servers=settings.bootstrap.split(","), bootstrap_timeout_ms=CONNECT_MS
-            )
-        ) as admin:
+        with closing(self._access.admin(bootstrap_timeout_ms=CONNECT_MS)) as admin:
             there = set(admin.list_topics())
-            with closing(self._consumer()) as consumer:
-                count = len(consumer.partitions_for_topic(settings.windows) or ()) or 1
+            count = partitions(admin, settings.windows) or 1
+            if partitions(admin, settings.states):
+                there.add(settings.states)
             wanted = {
                 settings.states: (count, COMPACTED),
                 settings.sightings: (1, {"retention.ms": str(MINUTES_MS)}),
             }
-            for topic, (partitions, configs) in wanted.items():
+            for topic, (many, configs) in wanted.items():
                 if topic not in there:
-                    self._make_topic(admin, topic, partitions, configs)
+                    self._make_topic(admin, topic, many, configs)
         self._are_made = True
 
     def _make_topic(
@@ -235,7 +243,8 @@ class KafkaStates:
             return
         except KafkaError as error:
             # Whoever runs the broker may want to make topics himself; writing makes them mostly.
-            log.warning("topic can't be made", extra={"topic": topic, "why": repr(error)})
+            why = in_words(error, self._settings)
+            log.warning("topic can't be made", extra={"topic": topic, "why": why})
             return
         log.info("topic made", extra={"topic": topic, "partitions": partitions})
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+SELDOM_SECONDS = 30.0
+CONNECTING = ("kafka.net", "kafka.cluster")
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "left_out"}
 
 
@@ -74,12 +76,43 @@ class OneASecond(logging.Filter):
         return True
 
 
+class Seldom(logging.Filter):
+    """Lets a library speak of trouble once in half a minute, with the number left out.
+
+    Its lines are counted by who says them, whatever they say; what it was doing when an error
+    came is for its own makers.
+    """
+
+    def __init__(self, library: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._library, self._clock = library, clock
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write *record*."""
+        if record.name.partition(".")[0] != self._library:
+            return True
+        last, left_out = self._last.get(record.name, (float("-inf"), 0))
+        now = self._clock()
+        if now - last < SELDOM_SECONDS:
+            self._last[record.name] = (last, left_out + 1)
+            return False
+        record.exc_info, record.left_out = None, left_out
+        self._last[record.name] = (now, 0)
+        return True
+
+
 def set_up(level: str, *, kafka: str = "warning") -> None:
     """Send all logs to stderr as `Logfmt` writes them, the Kafka client's own from *kafka* on."""
     handler = _ToStderr()
     handler.setFormatter(Logfmt())
+    handler.addFilter(Seldom("kafka"))
     handler.addFilter(OneASecond())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The Kafka client reports every reconnect as an error of its own; ours say what matters.
-    levels = (logging.getLevelName(name.upper()) for name in (kafka, level))
+    # Never more than warnings: below, the Kafka client writes requests, with their passwords.
+    levels = [logging.getLevelName(name.upper()) for name in ("warning", kafka, level)]
     logging.getLogger("kafka").setLevel(max(levels))
+    for name in CONNECTING:
+        # Each attempt to connect is half a dozen errors to it; ours say what matters.
+        hushed = logging.NOTSET if level == "debug" else logging.CRITICAL
+        logging.getLogger(name).setLevel(hushed)

@@ -51,6 +51,8 @@ class Metrics:
         self.registry.register(self._standing)
         self.progress_time = time.time()  # Unix time, seconds
         self.is_ready = False
+        self.refusal: Callable[[], str] = str  # says why the broker refuses us; "": it doesn't
+        self._followers: list[Callable[[], None]] = []  # whom progress is told to
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
         self._count_work()
         self._count_what_is_told()
@@ -187,6 +189,10 @@ class Metrics:
         self._events.remove_by_labels({"state": label})
         self._canaries.remove_by_labels({"label": label})
 
+    def followed_by(self, follower: Callable[[], None]) -> None:
+        """Call *follower* at each sign of progress too."""
+        self._followers.append(follower)
+
     def watch(self, figures: Callable[[], Iterable[Figure]]) -> None:
         """Ask a part of the daemon for its figures at every scrape."""
         self._standing.parts.append(figures)
@@ -226,14 +232,14 @@ class Metrics:
     def progress(self, vitals: Vitals) -> None:
         """Note that a step is done, and how the source is."""
         self.beat()
-        self.is_ready = vitals.is_assigned
+        self.is_ready = vitals.is_assigned and not self.refusal()
         self._contact.set(vitals.contact)
         self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
         self._rebalances.inc(vitals.rebalances - self._seen.rebalances)
         for topic, partition in self._seen.lag.keys() - vitals.lag.keys():
             self._lag.remove(topic, str(partition))  # moved to another daemon
         self._seen = replace(vitals, lag=dict(vitals.lag))
-        self._ready.set(vitals.is_assigned)
+        self._ready.set(self.is_ready)
         for (topic, partition), lag in vitals.lag.items():
             self._lag.labels(topic, str(partition)).set(lag)
 
@@ -241,6 +247,8 @@ class Metrics:
         """Note that the loop is alive, though a step is waiting for something outside."""
         self.progress_time = time.time()
         self._progress.set(self.progress_time)
+        for follower in self._followers:
+            follower()
 
     def links(
         self, links: Mapping[str, LinkState], status: Status, noticed: Mapping[str, int]

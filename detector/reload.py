@@ -21,6 +21,7 @@ from .follow_anchors import AnchorFollower
 from .follow_bundle import BundleFollower
 from .oncall.duty import View
 from .oncall.opening import Model, open_view
+from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,12 @@ class Reloads:
         asked: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
         steady_clock: Callable[[], float] = time.monotonic,
+        supervisor: Supervisor | None = None,
     ) -> None:
-        """Begin with *model*; whoever sets *asked* has the bundle loaded anew."""
+        """Begin with *model*; whoever sets *asked* has the bundle loaded anew.
+
+        *supervisor* is told when that begins, and when it is done.
+        """
         self._settings = settings
         self.candidate = Candidate(settings)
         self._bundle = BundleFollower(settings, model, steady_clock)
@@ -50,6 +55,7 @@ class Reloads:
         self._ready = deque[tuple[Model, View]](maxlen=1)  # until the loop takes it
         self._view: View | None = None  # what the loop took last
         self._asked = asked or threading.Event()
+        self._supervisor = supervisor or Supervisor()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reloads", daemon=True)
         self._failure = ""  # why looking fails, for a reason that nobody foresaw
@@ -127,6 +133,7 @@ class Reloads:
                 if repr(error) != self._failure:
                     log.exception("looking for bundles and anchors failed")
                 self._failure = repr(error)
+            self._supervisor.reloaded()
             self._asked.wait(self._settings.reload.look_seconds)
 
     def _follow(self) -> bool:
@@ -155,4 +162,5 @@ class Reloads:
         if not self._asked.is_set() or self._ending.is_set():
             return False
         self._asked.clear()
+        self._supervisor.reloading()
         return True

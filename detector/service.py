@@ -21,6 +21,7 @@ from .sinks import Outcome, Sink, SinkUnavailableError
 from .source import Place, Source
 from .space.space import Space
 from .space.telling import NOWHERE
+from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Service:
     space: Space | None = None  # where links lie among the anchors
     reloads: Reloads | None = None  # where other bundles and anchors come from
     learning: Learning = field(default_factory=Learning)
+    supervisor: Supervisor = field(default_factory=Supervisor)
     stopping: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], Moment] = _now
     _looked: float = float("-inf")  # monotonic clock, seconds
@@ -62,6 +64,7 @@ class Service:
             for sink in self.sinks:
                 closing.callback(sink.close)
             closing.callback(self.source.close)
+            closing.callback(self.supervisor.stopping)
             if self.reloads:
                 self.reloads.begin(self.stopping.is_set, self.metrics.beat)
             try:
@@ -156,6 +159,7 @@ class Service:
             **self.learning.statuses,
         )
         self.metrics.links(links, status, roster.noticed)
+        self.supervisor.show(status)
         space = self.space.look(links, status.worst) if self.space else NOWHERE
         if self.board:
             self.board.publish(status, lambda: self.standing.links(links.values()), space)

@@ -46,11 +46,12 @@ class _BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one path answers: status, content type, body."""
+    """What one path answers: status, content type, body, and more headers if there are any."""
 
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class WebServer:
@@ -249,6 +250,7 @@ def _render(page: Page, *, gzipped: bool = False, headers_only: bool = False) ->
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in page.headers),
         *(["Content-Encoding: gzip"] if gzipped else []),
         *(["Allow: GET, HEAD"] if status == HTTPStatus.METHOD_NOT_ALLOWED else []),
     )

@@ -12,6 +12,7 @@ from detector.encoder import Encoder, open_encoder
 from detector.service import Service
 from tests.broker import Broker, open_broker
 from tests.broker.proxy import Proxy
+from tests.broker.secured import SecuredBroker, open_secured
 from tests.fakes import make_bundle, make_service
 
 # Time limits of hypothesis are about the machine, and a busy one is no failure.
@@ -66,3 +67,10 @@ def broker(proxied: tuple[Broker, Proxy]) -> Iterator[Broker]:
 def proxy(proxied: tuple[Broker, Proxy]) -> Proxy:
     """Give what the daemon reaches the broker through."""
     return proxied[1]
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[SecuredBroker]:
+    """Give a real broker whose doors are locked, for all tests of the session."""
+    with open_secured() as broker:
+        yield broker

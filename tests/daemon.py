@@ -133,6 +133,11 @@ class Daemon:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(seconds)
 
+    def ended(self, seconds: float = 30) -> int:
+        """Wait until it ends by itself, and give its exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def hang_up(self) -> None:
         """Tell it to load its bundle anew."""
         assert self._process is not None

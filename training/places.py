@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from detector.broker import usable
 from detector.config import PREFIX, ConfigError, Kafka, Settings, State, load
 
 from .failing import EX_CONFIG, fail
@@ -95,9 +96,9 @@ def find(
     kafka = None
     if has_broker and (settings.source == "kafka" or said.get("kafka")):
         bootstrap = said.get("kafka") or settings.kafka.bootstrap
-        kafka = msgspec.structs.replace(settings.kafka, bootstrap=bootstrap)
+        kafka = _usable(msgspec.structs.replace(settings.kafka, bootstrap=bootstrap))
     bundles = said.get("bundles") or (Path(settings.bundle) if settings.bundle else None)
-    store = said.get("store") or ((Path(settings.store.path),) if settings.store.path else ())
+    store = said.get("store") or _stores(settings, environ)
     return Places(
         bundles=bundles,
         store=tuple(store),
@@ -105,6 +106,20 @@ def find(
         state=settings.state,
         budget_a_week=settings.unknown.false_alarms_a_link_week,
     )
+
+
+def _stores(settings: Settings, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    from detector.store.store import store_folder  # pyarrow
+
+    folder = store_folder(settings.store, environ)
+    return (folder,) if folder else ()
+
+
+def _usable(kafka: Kafka) -> Kafka:
+    try:
+        return usable(kafka)
+    except ConfigError as error:
+        fail(error, EX_CONFIG)
 
 
 def _settings(config: Path | None, environ: Mapping[str, str]) -> Settings:

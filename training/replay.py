@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from detector.bundle import Bundle
-from detector.config import State
+from detector.config import Kafka, State
 from detector.encoder import open_encoder
 from detector.message import encode
 from detector.replay import Replay
@@ -88,19 +88,19 @@ def judged(
         yield names.judge(batch, seen.nearest, seen.strangeness, seen.opinions)
 
 
-def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form, tell: Tell) -> int:
-    """Send every window to a topic, keyed by its link, and say how many were acknowledged.
+def send(windows: Replay, kafka: Kafka, pace: Pace, form: Form, tell: Tell) -> int:
+    """Send every window to the daemon's topic, keyed by its link; say how many were acknowledged.
 
     Raises:
         ConnectionError: if no broker answers.
         KafkaError: if one does, and doesn't take them.
     """
-    producer = _producer(bootstrap, tell)
+    producer = _producer(kafka, tell)
     futures: list[Any] = []
     try:
         for batch in told(_due(windows, pace), len(windows), tell):
             for key, message in _messages(batch, windows, form):
-                futures.append(producer.send(topic, message, key))
+                futures.append(producer.send(kafka.windows, message, key))
         for future in futures:
             future.get(timeout=60)  # raises what went wrong with this one
     finally:
@@ -108,21 +108,19 @@ def send(windows: Replay, bootstrap: str, topic: str, pace: Pace, form: Form, te
     return len(windows)
 
 
-def _producer(bootstrap: str, tell: Tell) -> Any:
-    from kafka import KafkaProducer
-    from kafka.errors import KafkaError
+def _producer(kafka: Kafka, tell: Tell) -> Any:
+    from detector.kafka_client import Access, AwayError
 
-    tell(f"asking {bootstrap} ...")
+    tell(f"asking {kafka.bootstrap} ...")
     try:
-        return KafkaProducer(
-            bootstrap_servers=bootstrap.split(","),
+        return Access(kafka).producer(
             bootstrap_timeout_ms=CONNECT_MS,
             compression_type="lz4",
             linger_ms=5,
             max_request_size=8 * 2**20,
         )
-    except KafkaError as error:
-        raise ConnectionError(f"no broker answers at {bootstrap}") from error
+    except AwayError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def told(

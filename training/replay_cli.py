@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from detector.config import Kafka, State, Unknown
+from detector.config import ConfigError, State, Unknown
 
 from .failing import EX_CONFIG, fail, tell
+from .places import CONFIG
 
 PATHS = click.Path(exists=True, path_type=Path)
-STATE, UNKNOWN, KAFKA = State(), Unknown(), Kafka()  # where the defaults come from
+STATE, UNKNOWN = State(), Unknown()  # where the defaults come from
 
 
 @click.command()
@@ -36,7 +38,8 @@ STATE, UNKNOWN, KAFKA = State(), Unknown(), Kafka()  # where the defaults come f
     help="Judge in process, one verdict a line to this file; - for stdout",
 )
 @click.option("--kafka", metavar="HOST:PORT", help="Send the windows to this broker instead")
-@click.option("--topic", default=KAFKA.windows, help="Topic to send to")
+@CONFIG
+@click.option("--topic", help="Topic to send to; else the settings' `[kafka] windows`")
 @click.option(
     "--speed",
     type=click.FloatRange(0),
@@ -92,7 +95,7 @@ def replay(
             _judge(bundle, captures, verdicts, chosen)
         else:
             _send(bundle, captures, kafka or "", at_ms, chosen)
-    except BundleError as error:
+    except (BundleError, ConfigError) as error:
         fail(error, EX_CONFIG)
     except (CaptureError, OSError) as error:
         fail(error)
@@ -138,20 +141,27 @@ def _send(
 ) -> None:
     from kafka.errors import KafkaError
 
+    from detector.broker import reach
     from detector.bundle import load
     from detector.bundles import resolve
+    from detector.kafka_client import RefusedError
 
     from . import replay as replays
 
+    broker = reach(kafka, chosen["config"])
+    if chosen["topic"]:
+        broker = msgspec.structs.replace(broker, windows=chosen["topic"])
     loaded = load(resolve(bundle))
     windows = replays.cut(loaded, captures, chosen["links"], chosen["hop"], side_by_side=True)
     pace = replays.Pace(chosen["speed"], at_ms)
     form = replays.Form(packed=not chosen["as_text"], many=chosen["many"])
     try:
-        count = replays.send(windows, kafka, chosen["topic"], pace, form, tell)
+        count = replays.send(windows, broker, pace, form, tell)
+    except RefusedError as error:
+        fail(error)
     except KafkaError as error:
-        fail(f"topic {chosen['topic']!r} on the broker at {kafka}: {error}")
-    tell(f"{count} windows sent to {chosen['topic']}")
+        fail(f"topic {broker.windows!r} on the broker at {kafka}: {error}")
+    tell(f"{count} windows sent to {broker.windows}")
 
 
 def _at(now: bool, at: str | None) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import (
     KafkaConnectionError,
     KafkaError,
@@ -21,6 +21,8 @@ from kafka.errors import (
 
 from detector.config import Kafka
 from detector.enrolment import Enrolment, EnrolmentError
+from detector.kafka_client import Access, RefusedError, partitions
+from detector.kafka_refusal import in_words
 from detector.kafka_sink import close_producer
 from detector.kafka_states import COMPACTED
 
@@ -40,8 +42,9 @@ CLOSE_MS = 200
 class KafkaEnrolments:
     """Reads and writes the topic of enrolled anchors."""
 
-    def __init__(self, settings: Kafka) -> None:
+    def __init__(self, settings: Kafka, access: Access | None = None) -> None:
         self._settings = settings
+        self._access = access or Access(settings)
         self._consumer: Any = None
         self._places: list[TopicPartition] = []
         self._found: dict[bytes, Enrolment] = {}
@@ -58,11 +61,15 @@ class KafkaEnrolments:
         """Read up to where the topic ends now, and give all if anything changed."""
         try:
             is_whole = self._read(time.monotonic() + POLL_SECONDS)
+        except RefusedError as error:
+            self.close()
+            raise EnrolmentsUnavailableError(str(error)) from error
         except (KafkaError, OSError) as error:
             self.close()
             away = "broker is away: " if isinstance(error, RetriableError | OSError) else ""
             raise EnrolmentsUnavailableError(
-                f"{away}{self._settings.anchors} on {self._settings.bootstrap}: {error!r}"
+                f"{away}{self._settings.anchors} on {self._settings.bootstrap}: "
+                f"{in_words(error, self._settings)}"
             ) from error
         if not is_whole:
             raise EnrolmentsUnavailableError(f"{self._settings.anchors} is still being read")
@@ -78,8 +85,7 @@ class KafkaEnrolments:
         try:
             with closing(self._connected()) as consumer:
                 self._topic_places(consumer)
-            producer = KafkaProducer(
-                bootstrap_servers=self._settings.bootstrap.split(","),
+            producer = self._access.producer(
                 bootstrap_timeout_ms=CONNECT_MS,
                 client_id="anchorwatch-anchors",
                 acks="all",
@@ -89,9 +95,12 @@ class KafkaEnrolments:
             )
             sent = producer.send(topic, encode(enrolment), enrolment.id.encode())
             sent.get(WRITE_SECONDS)
+        except RefusedError as error:
+            raise EnrolmentsUnavailableError(str(error)) from error
         except (KafkaError, OSError) as error:
             raise EnrolmentsUnavailableError(
-                f"{topic} on {self._settings.bootstrap} takes nothing: {error!r}"
+                f"{topic} on {self._settings.bootstrap} takes nothing: "
+                f"{in_words(error, self._settings)}"
             ) from error
         finally:
             if producer is not None:
@@ -111,12 +120,13 @@ class KafkaEnrolments:
         consumer = self._consumer
         if not self._places:
             self._places = self._topic_places(consumer)
-            consumer.assign(self._places)
-            consumer.seek_to_beginning(*self._places)
         if not self._places:
             if self._given:
                 raise EnrolmentsUnavailableError(f"{self._settings.anchors} is there no more")
             return True  # nobody can enrol anything before the topic is made
+        if not consumer.assignment():
+            consumer.assign(self._places)
+            consumer.seek_to_beginning(*self._places)
         # Asked each time, for a broker that is away gives no error, but nothing.
         ends = consumer.end_offsets(self._places, timeout_ms=ASK_MS)
         while not self._is_read(ends):
@@ -158,8 +168,7 @@ class KafkaEnrolments:
             self._unreadable.note((place.topic, place.partition, record.offset), error)
 
     def _connected(self) -> Any:
-        return KafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap.split(","),
+        return self._access.consumer(
             bootstrap_timeout_ms=CONNECT_MS,
             request_timeout_ms=CONNECT_MS,
             client_id="anchorwatchd-anchors",
@@ -172,31 +181,28 @@ class KafkaEnrolments:
     def _topic_places(self, consumer: Any) -> list[TopicPartition]:
         """Give the topic's partitions, and make it if it isn't there; none if it can't be made."""
         topic = self._settings.anchors
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers and self._make_topic():
-            numbers = {0}
-        return [TopicPartition(topic, number) for number in sorted(numbers or ())]
+        numbers = consumer.partitions_for_topic(topic) or range(self._make_topic())
+        return [TopicPartition(topic, number) for number in sorted(numbers)]
 
-    def _make_topic(self) -> bool:
+    def _make_topic(self) -> int:
+        """Make the topic if it isn't there, and say how many partitions it has."""
         topic = self._settings.anchors
-        with closing(
-            KafkaAdminClient(
-                bootstrap_servers=self._settings.bootstrap.split(","),
-                bootstrap_timeout_ms=CONNECT_MS,
-            )
-        ) as admin:
+        with closing(self._access.admin(bootstrap_timeout_ms=CONNECT_MS)) as admin:
+            if count := partitions(admin, topic):  # made since, or allowed to be seen
+                return count
             try:
                 made = {topic: {"num_partitions": 1, "configs": COMPACTED}}
                 admin.create_topics(made, timeout_ms=5000, wait_for_metadata=True)
             except TopicAlreadyExistsError:  # another daemon was quicker
-                return True
+                return 1
             except RetriableError:
                 raise
             except KafkaError as error:
                 # Whoever runs the broker may want to make topics himself.
                 if not self._is_refused:
-                    log.warning("topic can't be made", extra={"topic": topic, "why": repr(error)})
+                    why = in_words(error, self._settings)
+                    log.warning("topic can't be made", extra={"topic": topic, "why": why})
                 self._is_refused = True
-                return False
+                return 0
         log.info("topic made", extra={"topic": topic, "partitions": 1})
-        return True
+        return 1

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from detector.config import Kafka
+from detector.config import ConfigError, Kafka
 from detector.signals import stop_on_signals
 
-KAFKA = Kafka()  # where the defaults come from
+EX_CONFIG = 78  # settings unusable, as in sysexits.h
 
 
 @click.command()
@@ -39,7 +40,12 @@ KAFKA = Kafka()  # where the defaults come from
     help="Capture to write (.parquet or .csv)",
 )
 @click.option("--kafka", metavar="HOST:PORT", help="Send windows to this broker instead")
-@click.option("--topic", default=KAFKA.windows, help="Topic to send to")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --kafka: a daemon's settings file, that says how to log in there",
+)
+@click.option("--topic", help="Topic to send to; else the settings' `[kafka] windows`")
 @click.option("--source", default=socket.gethostname(), help="Exporter that the windows name")
 @click.option("--steps", type=click.IntRange(1), default=15, help="Rows in a window")
 @click.option("--step", type=click.FloatRange(0.01, 3600), default=1.0, help="Seconds of a row")
@@ -61,7 +67,8 @@ def capture(
     interfaces: tuple[str, ...],
     out: Path | None,
     kafka: str | None,
-    topic: str,
+    topic: str | None,
+    config: Path | None,
     counters: bool,
     step: float,
     offset: float,
@@ -89,7 +96,7 @@ def capture(
         work = Capturing(
             rules=read_rules(chosen.pop("rules"), chosen.pop("rule_file"), interfaces),
             out=out,
-            kafka=Kafka(bootstrap=kafka, windows=topic) if kafka else None,
+            kafka=_broker(kafka, config, topic) if kafka else None,
             step_ms=round(step * 1000),
             origin_ms=round(offset * 1000),
             **chosen,
@@ -101,9 +108,16 @@ def capture(
             work.read_counters(stopping, tell)
         else:
             work.listen(tuple(dict.fromkeys(interfaces)), stopping, tell)
-    except (ProbeError, OSError, UnicodeDecodeError) as error:
+    except (ProbeError, OSError, UnicodeDecodeError, ConfigError) as error:
         click.echo(f"anchorwatch: {error}", err=True)
-        sys.exit(1)
+        sys.exit(EX_CONFIG if isinstance(error, ConfigError) else 1)
+
+
+def _broker(bootstrap: str, config: Path | None, topic: str | None) -> Kafka:
+    from detector.broker import reach
+
+    broker = reach(bootstrap, config)
+    return msgspec.structs.replace(broker, windows=topic) if topic else broker
 
 
 def _check(

@@ -156,14 +156,16 @@ class KafkaWindows:
 
     def _connect(self) -> Any:
         """Wait for a broker; None if told to stop before one was found."""
-        from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
+        from detector.kafka_client import Access, RefusedError
+
+        # What is captured while it refuses us is lost, and counted; the capture goes on.
+        access = Access(self._settings, is_patient=True)
         delivery_ms = round(self._settings.delivery_seconds * 1000)
         while not self._stopping.is_set():
             try:
-                return KafkaProducer(
-                    bootstrap_servers=self._settings.bootstrap.split(","),
+                return access.producer(
                     bootstrap_timeout_ms=CONNECT_MS,
                     compression_type="lz4",
                     linger_ms=20,
@@ -172,8 +174,9 @@ class KafkaWindows:
                     request_timeout_ms=max(500, delivery_ms // 2),
                 )
             except (KafkaError, OSError) as error:
-                facts = {"bootstrap": self._settings.bootstrap, "why": repr(error)}
-                log.warning("broker is away", extra=facts)
+                if not isinstance(error, RefusedError):  # which is told of already
+                    facts = {"bootstrap": self._settings.bootstrap, "why": str(error)}
+                    log.warning("broker is away", extra=facts)
                 self._stopping.wait(1)
         return None
 

@@ -82,9 +82,13 @@ class ApacheBroker(Broker):
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             # With "=", since one in 64 begins with a dash.
             tool = ["kafka.tools.StorageTool", "format", "--standalone"]
-            tool += [f"--cluster-id={cluster}", "-c"]
+            tool += [f"--cluster-id={cluster}", *self._format_options(), "-c"]
             _run([*java, *tool, str(settings)])
         return [*java, "kafka.Kafka", str(settings)]
+
+    def _format_options(self) -> list[str]:
+        """Give what else is to be there from the beginning, as options of the format tool."""
+        return []
 
     def _properties(self, home: Path) -> str:
         return PROPERTIES.format(

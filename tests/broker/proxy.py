@@ -54,6 +54,7 @@ class Proxy:
         self._delay_seconds = 0.0
         self._server: asyncio.Server | None = None  # None while cut
         self._serving: set[asyncio.Task[None]] = set()  # one for each client
+        self.taken = 0  # connections since the beginning
         self._passing = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -121,6 +122,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task
         self._serving.add(task)
+        self.taken += 1
         task.add_done_callback(self._serving.discard)
         ends = [writer]
         try:

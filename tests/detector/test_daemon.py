@@ -11,6 +11,7 @@ import pytest
 
 from detector.bundle import load
 from detector.capture import LinkCapture
+from detector.config import Kafka
 from detector.message import decode, encode
 from detector.replay import Replay
 from detector.window import Window, WindowSpec
@@ -180,8 +181,7 @@ def test_replayed_runs_say_that_it_is_now_whenever_they_were_recorded(broker, to
     told: list[str] = []
     sent = send(
         windows,
-        broker.direct,
-        topics.windows,
+        Kafka(bootstrap=broker.direct, windows=topics.windows),
         Pace(1.0, at_ms=round(time.time() * 1000)),
         Form(),
         told.append,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.logs import Logfmt, OneASecond, set_up
+from detector.logs import CONNECTING, Logfmt, OneASecond, Seldom, set_up
 from tests.fakes import Clock
 
 
@@ -22,12 +22,13 @@ def make_record(message="label changed", level=logging.INFO, **facts):
 @pytest.fixture
 def logs_as_before():
     """Put the root logger back as the test runner had it."""
-    root, kafka = logging.getLogger(), logging.getLogger("kafka")
-    before = root.handlers[:], root.level, kafka.level
+    root = logging.getLogger()
+    kafka = [logging.getLogger(name) for name in ("kafka", *CONNECTING)]
+    before = root.handlers[:], [one.level for one in (root, *kafka)]
     yield
     root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    kafka.setLevel(before[2])
+    for one, level in zip((root, *kafka), before[1], strict=True):
+        one.setLevel(level)
 
 
 def test_a_line_says_when_how_bad_who_and_what():

@@ -444,5 +444,5 @@ def test_a_replay_to_where_no_broker_is_says_so_in_one_line(trained_bundle, capt
     """It is usually a misspelt port."""
     done = call("replay", trained_bundle, capture, "--kafka", "127.0.0.1:1", "--speed", "0")
 
-    assert failure(done, 1) == "anchorwatch: no broker answers at 127.0.0.1:1"
+    assert failure(done, 1) == "anchorwatch: no broker answers at 127.0.0.1:1: connection refused"
     assert done.stderr.startswith("asking 127.0.0.1:1 ...\n")

@@ -109,9 +109,13 @@ def _in_words(error: Exception, places: Places) -> str:
     """Say what a broker's error means; of any other, what it says itself."""
     from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
+    from detector.kafka_client import AwayError, RefusedError
+
     cause, kafka = error.__cause__, places.kafka
     if kafka is None or not isinstance(cause, KafkaError):
         return str(error)
+    if isinstance(cause, AwayError | RefusedError):
+        return str(cause)
     if isinstance(cause, KafkaConnectionError | KafkaTimeoutError):
         return f"no broker answers at {kafka.bootstrap}"
     return f"topic {kafka.anchors} on the broker at {kafka.bootstrap}: {cause}"

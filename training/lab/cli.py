@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from detector.config import Kafka
+from detector.config import ConfigError
 from detector.signals import stop_on_signals
+from training.failing import EX_CONFIG, fail
+from training.places import CONFIG
 
 from .plan import Kind, PlanError, Traffic
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 HOURS = click.FloatRange(0, 10_000)
-KAFKA = Kafka()  # where the defaults come from
 LINKS_A_CORE, MOST_LINKS = 10, 250  # side by side; docs/lab.md says what a link costs
 PLAN = click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 OUT = click.option(
@@ -187,8 +188,9 @@ def record(plan: Path, out: Path, parallel: int, pcaps: bool, partial: bool) -> 
 @OUT
 @PARALLEL
 @click.option("--kafka", metavar="HOST:PORT", required=True, help="Broker of the daemon")
-@click.option("--topic", default=KAFKA.windows, help="Topic that the daemon reads")
-@click.option("--events", default=KAFKA.events, help="Topic that its events go to")
+@CONFIG
+@click.option("--topic", help="Topic that the daemon reads; else the settings'")
+@click.option("--events", help="Topic that its events go to; else the settings'")
 @click.option("--steps", type=click.IntRange(1), default=15, help="Rows in a window")
 @click.option("--json", "as_data", is_flag=True, help="Print JSON")
 def live(
@@ -196,8 +198,9 @@ def live(
     out: Path,
     parallel: int,
     kafka: str,
-    topic: str,
-    events: str,
+    config: Path | None,
+    topic: str | None,
+    events: str | None,
     steps: int,
     as_data: bool,
 ) -> None:
@@ -206,6 +209,9 @@ def live(
     The probes send each link's windows to the daemon's topic; what was really done is recorded
     in the folder, and its events are held against that. Needs root.
     """
+    import msgspec
+
+    from detector.broker import reach
     from detector.capture import CaptureError
     from detector.logs import set_up
 
@@ -217,9 +223,13 @@ def live(
     set_up("warning", kafka="critical")
     stopping = threading.Event()
     stop_on_signals(stopping)
-    settings = Kafka(bootstrap=kafka, windows=topic, events=events)
     try:
+        broker = reach(kafka, config)
+        topics = {"windows": topic or broker.windows, "events": events or broker.events}
+        settings = msgspec.structs.replace(broker, **topics)
         score = run(_read(plan), out, settings, steps, stopping, parallel=parallel, tell=_tell)
+    except ConfigError as error:
+        fail(error, EX_CONFIG)
     except (PlanError, LabError, RecordingError, CaptureError, OSError) as error:
         _fail(error)
     click.echo((out / "score.json").read_text() if as_data else as_text(score), nl=not as_data)

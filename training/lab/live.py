@@ -60,21 +60,22 @@ class Events:
         Raises:
             LabError: if there is no such broker or topic.
         """
-        from kafka import KafkaConsumer, TopicPartition
+        from kafka import TopicPartition
         from kafka.errors import KafkaError
+
+        from detector.kafka_client import Access
 
         self.changes: list[Change] = []
         self.error: Exception | None = None  # what ended the listening before its time
         self._stopping = threading.Event()
         self._decode = msgspec.json.Decoder(Event).decode
         try:
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=settings.bootstrap.split(","),
+            self._consumer = Access(settings).consumer(
                 bootstrap_timeout_ms=CONNECT_MS,
                 enable_auto_commit=False,
             )
         except KafkaError as error:
-            raise LabError(f"no broker at {settings.bootstrap}: {error!r}") from error
+            raise LabError(str(error)) from error
         try:
             partitions = self._consumer.partitions_for_topic(settings.events) or ()
             places = [TopicPartition(settings.events, number) for number in sorted(partitions)]

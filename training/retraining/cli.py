@@ -9,11 +9,13 @@ import click
 from training.enrolling.commands import WHO, now_ms
 from training.failing import EX_CONFIG, fail
 from training.places import Places, with_places
-from training.promotion.asking import JSON, PATHS, WHY
+from training.promotion.asking import JSON, PATHS, WHY, asked_by
 
 from .held import SHARE
 
 if TYPE_CHECKING:
+    from detector.bundles import BundleStore
+
     from .retrain import Retrained, Wanted
 
 DAY_MS = 86_400_000
@@ -72,6 +74,12 @@ HOURS = click.FloatRange(0, min_open=True)
     type=click.Path(path_type=Path),
     help="Write the candidate here, and not to the bundle store",
 )
+@click.option(
+    "--shadow",
+    "is_tried",
+    is_flag=True,
+    help="Let daemons try it in the shadow at once; only if they try no other",
+)
 @JSON
 @WHO
 @WHY
@@ -90,12 +98,16 @@ def retrain(
 
     from .alone import BusyError, alone
 
+    if chosen["is_tried"] and out is not None:
+        raise click.UsageError("--shadow is of the bundle store: not with --out")
     if asked and not _is_asked_for(asked):
         return
     if out is not None and out.exists():
         raise click.UsageError(f"{out} is there: choose another place")
     try:
         with alone([*places.stores, *([] if out else [places.bundle_store])]):
+            if chosen["is_tried"] and _is_another_tried(places.bundle_store):
+                return
             _run(places, out, as_data, chosen)
     except ModuleNotFoundError as error:
         fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
@@ -120,6 +132,17 @@ def _is_asked_for(asked: tuple[str, ...]) -> bool:
     else:
         click.echo(f"drift: {', '.join(asking)}", err=True)
     return bool(asking)
+
+
+def _is_another_tried(path: Path) -> bool:
+    """Whether a candidate is tried: another one would take its place before it proved itself."""
+    from detector.bundles import BundleStore
+
+    candidate = BundleStore.open(path).shadow
+    if candidate is not None:
+        stop = f"anchorwatch shadow {shlex.quote(str(path))} --stop"
+        click.echo(f"bundle {candidate} is in the shadow: promote it, or {stop}")
+    return candidate is not None
 
 
 def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]) -> None:
@@ -150,12 +173,27 @@ def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]
     if store:
         bundle_id = store.add(made.bundle, chosen["who"], chosen["why"] or _why(made), at_ms)
         following = f"anchorwatch shadow {shlex.quote(str(store.path))} {bundle_id}"
+        if chosen["is_tried"]:
+            _try(store, bundle_id, chosen)
+            following = f"anchorwatch promote {shlex.quote(str(store.path))} {bundle_id}"
     elif out:
         bundle_id = save(made.bundle, out)
         following = f"anchorwatch bundles BUNDLES --add {shlex.quote(str(out))}"
     said = report(running, bundle_id, made, following)
     as_json = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
     click.echo(as_json if as_data else as_text(said))
+
+
+def _try(store: "BundleStore", bundle_id: str, chosen: dict[str, Any]) -> None:
+    from training.promotion.deeds import PromotionError, put_into_shadow
+
+    by = asked_by(chosen["who"], chosen["why"] or "it was retrained")
+    try:
+        warning = put_into_shadow(store, bundle_id, by)
+    except PromotionError as error:
+        fail(error)
+    if warning:
+        click.echo(f"anchorwatch: {warning}", err=True)
 
 
 def _wanted(chosen: dict[str, Any], seed: int) -> "Wanted":

@@ -218,7 +218,8 @@ def test_a_broker_that_does_not_answer_is_named_in_plain_words():
     done = call("anchors", "list", "--kafka", "127.0.0.1:1")
 
     assert failed(done, 1).splitlines() == [
-        *("asking 127.0.0.1:1 ...", "anchorwatch: no broker answers at 127.0.0.1:1")
+        "asking 127.0.0.1:1 ...",
+        "anchorwatch: no broker answers at 127.0.0.1:1: connection refused",
     ]
 
 

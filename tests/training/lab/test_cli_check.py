@@ -124,6 +124,6 @@ def test_a_broker_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("anchorwatch: no broker at 127.0.0.1:1")
+    assert done.stderr.startswith("anchorwatch: no broker answers at 127.0.0.1:1")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "r").exists()

@@ -1,6 +1,7 @@
 """`anchorwatch retrain` from end to end: a store, a bundle store, and a candidate beside it."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -96,6 +97,35 @@ def test_to_a_folder_instead_of_the_store(site, done, tmp_path):
     assert "passed over: rare: " in result.stdout
     assert "mean over labels" in result.stdout
     assert f"next: anchorwatch bundles BUNDLES --add {tmp_path}/new" in result.stdout
+
+
+def test_a_timer_has_its_candidate_tried_and_makes_no_other_meanwhile(site, tmp_path):
+    """A candidate needs days in the shadow, and drift lasts: the next night must not restart it."""
+    shutil.copytree(site / "bundles", tmp_path / "bundles", symlinks=True)
+    store = BundleStore.open(tmp_path / "bundles")
+    before = set(store.ids)
+    more = ("--captures", site / "base.parquet", "--shadow", "--who", "timer", "--seed", "5")
+
+    first = run(site, *more, bundles=store.path)
+    (made,) = set(store.ids) - before
+    second = run(site, *more, bundles=store.path)
+
+    assert first.exit_code == second.exit_code == 0, first.output + second.output
+    assert store.shadow == made
+    assert store.current == running().id
+    last = store.history().entries[-1]
+    assert (last.action, last.bundle, last.who) == ("shadowed", made, "timer")
+    assert f"next: anchorwatch promote {store.path} {made}" in first.stdout
+    assert second.stdout.startswith(f"bundle {made} is in the shadow: ")
+    assert set(store.ids) == before | {made}
+
+
+def test_a_folder_is_no_place_to_try_it_from(site, tmp_path):
+    """Daemons try what is in their store."""
+    result = run(site, "--shadow", "--out", tmp_path / "new")
+
+    assert result.exit_code == 2
+    assert "not with --out" in result.stderr
 
 
 def test_nothing_is_done_where_no_daemon_asks_for_it(site):
