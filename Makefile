@@ -7,7 +7,7 @@ CAPTURES := training/captures training/recordings
 # What is recorded as lossy stays unknown.
 LABELS := --labels normal --labels blocked --labels capacity-limited
 
-.PHONY: demo test acceptance record release format lock clean
+.PHONY: demo test acceptance record release generate format lock clean
 
 # Trains on all runs but the five in which faults come and go, then watches those five, and the
 # runs that it learnt from beside them, with the real daemon.
@@ -48,10 +48,20 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Pins every package with its hashes; names no package host. Needs uv.
+# Pins every package with its hashes; names no package host. Needs uv. The others are what is
+# installed where only some of it is needed, in the same versions.
+PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 lock:
-	uv pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --quiet --output-file requirements.lock
+	$(PIN) pyproject.toml --extra train --extra dev --output-file requirements.lock
+	$(PIN) pyproject.toml -c requirements.lock --output-file requirements-daemon.lock
+	$(PIN) pyproject.toml --extra train -c requirements.lock --output-file requirements-train.lock
+	$(PIN) pyproject.toml --extra gpu -c requirements.lock --output-file requirements-gpu.lock
+	printf 'hatchling\n' | $(PIN) - -c requirements.lock --output-file requirements-build.lock
+
+# What is made from the code: the reference of all settings, and the dashboards.
+generate: $(VENV)/installed
+	$(BIN)/python -m detector.defaults docs/settings.md deploy/anchorwatch.toml
+	$(BIN)/python deploy/grafana/generate.py
 
 clean:
 	rm -rf $(VENV) build
