@@ -58,9 +58,10 @@ lock:
 	$(PIN) pyproject.toml --extra gpu -c requirements.lock --output-file requirements-gpu.lock
 	printf 'hatchling\n' | $(PIN) - -c requirements.lock --output-file requirements-build.lock
 
-# What is made from the code: the reference of all settings, and the dashboards.
+# What is made from the code: the reference of all settings, of the features, and the dashboards.
 generate: $(VENV)/installed
 	$(BIN)/python -m detector.defaults docs/settings.md deploy/anchorwatch.toml
+	$(BIN)/python -m detector.probe.features docs/features.md
 	$(BIN)/python deploy/grafana/generate.py
 
 clean:

@@ -22,9 +22,9 @@ EX_CONFIG = 78  # as in sysexits.h; the systemd unit does not restart on it
 
 def _print_defaults(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from .defaults import settings_file
+        from .defaults import BUNDLES, settings_file
 
-        click.echo(settings_file(), nl=False)
+        click.echo(settings_file(BUNDLES), nl=False)
         context.exit()
 
 
@@ -64,6 +64,8 @@ def main(config: Path | None, check: bool, asked: str | None) -> None:
     bundle can't be used.
     """
     if asked:
+        if check:
+            raise click.UsageError("--check looks at settings, --healthy and --ready ask a daemon")
         sys.exit(ask_another(config, asked))
     try:
         settings = load(config)

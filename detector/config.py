@@ -261,6 +261,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     detector.config.ConfigError: Expected `int` <= 65535 - at `$.http.port`
     """
     tree: dict[str, Any] = _read(path) if path else {}
+    _refuse_misspelt(environ)
     laid = [name for name in environ if name.startswith(PREFIX)]
     for name in laid:
         _lay(tree, name, environ[name])
@@ -268,9 +269,18 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         over = f", with {', '.join(sorted(laid))}" if laid else ""
-        raise ConfigError(f"{f'{path}{over}: ' if path else ''}{error}") from error
+        hint = "; say it there or in ANCHORWATCH__BUNDLE" if "field `bundle`" in str(error) else ""
+        raise ConfigError(f"{f'{path}{over}: ' if path else ''}{error}{hint}") from error
     _agree(settings)
     return settings
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    """Refuse what looks like a setting and would be passed over."""
+    start = PREFIX.rstrip("_") + "_"
+    for name in environ:
+        if name.startswith(start) and "__" in name and not name.startswith(PREFIX):
+            raise ConfigError(f"{name}: write {PREFIX}{name.removeprefix(start)}, with two lines")
 
 
 def _agree(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ BLOCK_MS = 1500  # then there is no word of a topic, and the delivery is tried a
 CLOSE_MS = 2000
 GIVE_UP_MS = 500  # for closing a producer whose records are sent anew by another
 SLICE_SECONDS = 0.2  # how long a delivery is waited for before looking whether to stop
+LATE = 2  # times as long as a delivery may take; then a new producer is tried
 LIST = 500  # verdicts in a message at most; each takes a few hundred bytes of the 1 MB
 KEYS = 100_000  # links whose partition is remembered
 VALUE_BYTES = 900_000  # of a dead letter that is passed on; a broker refuses more than 1 MB
@@ -179,6 +181,8 @@ class KafkaSink:
 
     def _wait(self, futures: Sequence[Any]) -> str:
         """Wait for all acknowledgements; what is said is the first failure."""
+        # Only a producer whose own thread is gone breaks its word that this takes no longer.
+        until = time.monotonic() + LATE * self._settings.delivery_seconds
         for future in futures:
             while not future.is_done:
                 try:
@@ -187,6 +191,8 @@ class KafkaSink:
                     self._beat()
                     if not future.is_done and self._stopping.is_set():
                         return "told to stop"
+                    if not future.is_done and time.monotonic() > until:
+                        return "the client gives no answer"
             if future.failed():
                 return in_words(future.exception, self._settings)
         return ""

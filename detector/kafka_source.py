@@ -12,11 +12,12 @@ from typing import Any
 
 from kafka import AsyncConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError
+from kafka.errors import IllegalStateError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
 from .kafka_client import Access, RefusedError
+from .kafka_connecting import OF_NO_RECORD
 from .kafka_refusal import in_words
 from .source import Message, Move, Place, Vitals
 
@@ -159,14 +160,17 @@ class KafkaSource:
         """Step over a record that the client can't read; polling it again would never return."""
         # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
         stuck = self._consumer._fetcher._next_partition_records
-        if stuck is None:
+        if stuck is None or isinstance(error, OF_NO_RECORD):
             # Not a record but the broker's answer, such as a missing topic: the client retries.
             log.warning("poll failed", extra={"why": in_words(error, self._settings)})
             time.sleep(PAUSE_SECONDS)
             return []
         place = stuck.topic_partition
-        offset = self._consumer.position(place)
-        self._consumer.seek(place, offset + 1)
+        try:
+            offset = self._consumer.position(place)
+            self._consumer.seek(place, offset + 1)
+        except IllegalStateError:  # moved on since, to whoever has to step over it now
+            return []
         self._give(place, offset + 1)
         return [Message(place.topic, place.partition, offset, b"", unreadable=repr(error))]
 

@@ -71,7 +71,7 @@ class OneASecond(logging.Filter):
         if now - last < 1:
             self._last[key] = (last, left_out + 1)
             return False
-        record.left_out = left_out
+        record.left_out = left_out + getattr(record, "left_out", 0)
         self._last[key] = (now, 0)
         return True
 

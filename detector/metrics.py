@@ -50,7 +50,7 @@ class Metrics:
         self._standing = Series(labels, max_links)
         self.registry.register(self._standing)
         self.progress_time = time.time()  # Unix time, seconds
-        self.is_ready = False
+        self._is_assigned = False
         self.refusal: Callable[[], str] = str  # says why the broker refuses us; "": it doesn't
         self._followers: list[Callable[[], None]] = []  # whom progress is told to
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
@@ -159,11 +159,13 @@ class Metrics:
             "When the loop last finished a step or tried a delivery again, Unix time in seconds.",
             registry=registry,
         )
-        self._ready = Gauge(
+        ready = Gauge(
             "anchorwatch_ready",
             "1 once the encoder is warm and the source has something to read from, else 0.",
             registry=registry,
         )
+        # Asked for when it is scraped: a broker may refuse us while a step waits for it.
+        ready.set_function(lambda: self.is_ready)
 
     def know(self, labels: Sequence[str], taught: Sequence[str]) -> None:
         """Have series of these labels, so that all are 0 from the start, not absent.
@@ -188,6 +190,11 @@ class Metrics:
         self._windows.remove_by_labels({"label": label})
         self._events.remove_by_labels({"state": label})
         self._canaries.remove_by_labels({"label": label})
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to read from, and the broker lets us."""
+        return self._is_assigned and not self.refusal()
 
     def followed_by(self, follower: Callable[[], None]) -> None:
         """Call *follower* at each sign of progress too."""
@@ -232,14 +239,13 @@ class Metrics:
     def progress(self, vitals: Vitals) -> None:
         """Note that a step is done, and how the source is."""
         self.beat()
-        self.is_ready = vitals.is_assigned and not self.refusal()
+        self._is_assigned = vitals.is_assigned
         self._contact.set(vitals.contact)
         self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
         self._rebalances.inc(vitals.rebalances - self._seen.rebalances)
         for topic, partition in self._seen.lag.keys() - vitals.lag.keys():
             self._lag.remove(topic, str(partition))  # moved to another daemon
         self._seen = replace(vitals, lag=dict(vitals.lag))
-        self._ready.set(self.is_ready)
         for (topic, partition), lag in vitals.lag.items():
             self._lag.labels(topic, str(partition)).set(lag)
 

@@ -58,6 +58,7 @@ class Reloads:
         self._supervisor = supervisor or Supervisor()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reloads", daemon=True)
+        self._is_owed = False  # a look at the bundle that somebody asked for and that failed
         self._failure = ""  # why looking fails, for a reason that nobody foresaw
 
     @property
@@ -138,8 +139,10 @@ class Reloads:
 
     def _follow(self) -> bool:
         """Make ready what is new; tell whether anything is."""
+        self._is_owed |= self._is_asked()
         used = self._anchors.look()
-        view = self._bundle.look(used or (), is_asked=self._is_asked())
+        is_asked, self._is_owed = self._is_owed, False
+        view = self._bundle.look(used or (), is_asked=is_asked)
         is_changed = view is not None or (used or []) != (self._used or [])
         if view is None and is_changed:
             view = open_view(self._settings, self.model, used or ())

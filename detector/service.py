@@ -66,7 +66,7 @@ class Service:
             closing.callback(self.source.close)
             closing.callback(self.supervisor.stopping)
             if self.reloads:
-                self.reloads.begin(self.stopping.is_set, self.metrics.beat)
+                self.reloads.begin(self.stopping.is_set, self._wait)
             try:
                 while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
                     self.step(poll_seconds)
@@ -96,6 +96,11 @@ class Service:
             self.source.commit()
         self.metrics.progress(self.source.vitals)
         return len(batch.windows)
+
+    def _wait(self) -> None:
+        """Show that the loop is alive, and how everything stands, before there is a step."""
+        self.metrics.beat()
+        self._look(self.clock())
 
     def stop(self) -> None:
         """End the loop after the batch in hand."""
@@ -153,8 +158,11 @@ class Service:
         if since < float("inf") and roster.attention.is_paying:
             self.standing.tally.watch(len(links), since)
         scores = self.duty.canaries.recall.scores() if self.duty.canaries is not None else {}
+        status, refused = self.standing.status(moment, vitals, scores), self.metrics.refusal()
         status = msgspec.structs.replace(
-            self.standing.status(moment, vitals, scores),
+            status,
+            ready=status.ready and not refused,
+            refused=refused,
             enrolled=len(self.duty.sight.enrolled),
             **self.learning.statuses,
         )

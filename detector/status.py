@@ -107,6 +107,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float = 0.0
     age_seconds: float = 0.0  # of this document; beyond a few the daemon's loop stands
     ready: bool = False
+    refused: str = ""  # why the broker refuses us
     contact_seconds: float | None = None  # since the broker was heard of; None: has no broker
     lag_messages: int = 0
     windows_per_second: float = 0.0  # lately

@@ -172,7 +172,9 @@ def line_of(status: Status, waits_for: str) -> str:
     """
     parts = [_links(status), f"{status.windows_per_second:.0f} windows/s"]
     is_away = status.contact_seconds is not None and status.contact_seconds > WAITING_SECONDS
-    if not status.ready:
+    if status.refused:
+        parts[:1] = [status.refused, parts[0]]
+    elif not status.ready:
         # A broker that never was heard of was last heard of in 1970.
         parts[:1] = [f"waiting for {waits_for}" if is_away else "no partitions yet", parts[0]]
     elif is_away:

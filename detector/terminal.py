@@ -80,7 +80,7 @@ class TerminalSink:
         self._link_width = max((len(link.link) for link in links), default=0)
         self._at = "nothing yet"  # traffic time of the newest window
         self._next_frame, self._is_closed = float("-inf"), False
-        self._address = f"bundle {bundle}   metrics {url}/metrics"
+        self._address = f"bundle {bundle}   status page {url}/"
         self._live: Live | None = None
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(

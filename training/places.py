@@ -90,13 +90,16 @@ def with_places(*wanted: str) -> Callable[[Callable[..., Any]], Callable[..., An
 def find(
     config: Path | None, said: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> Places:
-    """Put together what the settings say and what was *said* beside them."""
+    """Put together what the settings say and what was *said* beside them.
+
+    A command that has no option for the broker has nothing to do with it, nor with its passwords.
+    """
     settings = _settings(config, environ)
     has_broker = said.get("kafka") or environ.get(BROKER) or config
     kafka = None
-    if has_broker and (settings.source == "kafka" or said.get("kafka")):
+    if "kafka" in said and has_broker and (settings.source == "kafka" or said.get("kafka")):
         bootstrap = said.get("kafka") or settings.kafka.bootstrap
-        kafka = _usable(msgspec.structs.replace(settings.kafka, bootstrap=bootstrap))
+        kafka = _usable(msgspec.structs.replace(settings.kafka, bootstrap=bootstrap), environ)
     bundles = said.get("bundles") or (Path(settings.bundle) if settings.bundle else None)
     store = said.get("store") or _stores(settings, environ)
     return Places(
@@ -115,9 +118,9 @@ def _stores(settings: Settings, environ: Mapping[str, str]) -> tuple[Path, ...]:
     return (folder,) if folder else ()
 
 
-def _usable(kafka: Kafka) -> Kafka:
+def _usable(kafka: Kafka, environ: Mapping[str, str]) -> Kafka:
     try:
-        return usable(kafka)
+        return usable(kafka, environ)
     except ConfigError as error:
         fail(error, EX_CONFIG)
 

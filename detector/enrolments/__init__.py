@@ -4,6 +4,17 @@ On Kafka's compacted topic (`kafka`), in the bundle store's folder (`folder`), o
 """
 
 from .folder import FolderEnrolments
-from .keeping import AllEnrolments, Enrolments, EnrolmentsUnavailableError
+from .keeping import (
+    AllEnrolments,
+    Enrolments,
+    EnrolmentsRefusedError,
+    EnrolmentsUnavailableError,
+)
 
-__all__ = ["AllEnrolments", "Enrolments", "EnrolmentsUnavailableError", "FolderEnrolments"]
+__all__ = [
+    "AllEnrolments",
+    "Enrolments",
+    "EnrolmentsRefusedError",
+    "EnrolmentsUnavailableError",
+    "FolderEnrolments",
+]

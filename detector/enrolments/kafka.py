@@ -12,9 +12,7 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import (
-    KafkaConnectionError,
     KafkaError,
-    KafkaTimeoutError,
     RetriableError,
     TopicAlreadyExistsError,
 )
@@ -22,11 +20,12 @@ from kafka.errors import (
 from detector.config import Kafka
 from detector.enrolment import Enrolment, EnrolmentError
 from detector.kafka_client import Access, RefusedError, partitions
+from detector.kafka_connecting import OF_NO_RECORD
 from detector.kafka_refusal import in_words
 from detector.kafka_sink import close_producer
 from detector.kafka_states import COMPACTED
 
-from .keeping import EnrolmentsUnavailableError
+from .keeping import EnrolmentsRefusedError, EnrolmentsUnavailableError
 from .record import Unreadable, decode, encode
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ class KafkaEnrolments:
             is_whole = self._read(time.monotonic() + POLL_SECONDS)
         except RefusedError as error:
             self.close()
-            raise EnrolmentsUnavailableError(str(error)) from error
+            raise EnrolmentsRefusedError(str(error)) from error
         except (KafkaError, OSError) as error:
             self.close()
             away = "broker is away: " if isinstance(error, RetriableError | OSError) else ""
@@ -96,7 +95,7 @@ class KafkaEnrolments:
             sent = producer.send(topic, encode(enrolment), enrolment.id.encode())
             sent.get(WRITE_SECONDS)
         except RefusedError as error:
-            raise EnrolmentsUnavailableError(str(error)) from error
+            raise EnrolmentsRefusedError(str(error)) from error
         except (KafkaError, OSError) as error:
             raise EnrolmentsUnavailableError(
                 f"{topic} on {self._settings.bootstrap} takes nothing: "
@@ -147,7 +146,7 @@ class KafkaEnrolments:
         except Exception as error:
             # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
             stuck = self._consumer._fetcher._next_partition_records
-            if isinstance(error, KafkaConnectionError | KafkaTimeoutError) or stuck is None:
+            if stuck is None or isinstance(error, OF_NO_RECORD):
                 raise
             # Polling a record that the client can't read again would never return.
             place = stuck.topic_partition

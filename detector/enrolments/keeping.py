@@ -13,6 +13,10 @@ class EnrolmentsUnavailableError(RuntimeError):
     """Nobody can say now what is enrolled, or take a new one; the message says why."""
 
 
+class EnrolmentsRefusedError(EnrolmentsUnavailableError):
+    """Whoever keeps them doesn't let us in; somebody has to do something about it."""
+
+
 class Enrolments(Protocol):
     """Keeps the newest version of every enrolment."""
 

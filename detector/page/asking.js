@@ -31,7 +31,7 @@ export class Asking {
   /** Ask for as long as the page is there. */
   async run() {
     for (;;) {
-      if (this.#moved.signal.aborted) this.#moved = new AbortController();
+      this.#moved = new AbortController(); // a new one each time: whoever waits for it is forgotten with it
       const moved = this.#moved.signal;
       await this.#once(moved);
       if (!moved.aborted) await pause(this.waitMs, moved);
@@ -67,7 +67,7 @@ export class Asking {
       if (moved.aborted) return;
       if (!(error instanceof NoAnswer)) throw error;
       this.#failures += 1;
-      this.#told.failed(error.message, this.waitMs);
+      this.#told.failed(error.message);
     }
   }
 }

@@ -88,6 +88,7 @@ function unknown({ rate_link_week: is, budget_link_week: may, low, high }) {
   const interval = low === null || high === null ? "" : ` (${rate(low)} to ${rate(high)})`;
   const parts = [part(`${rate(is)} a link-week${interval}`), ...budget];
   if (may === null) return parts;
+  if (is <= may && high !== null && high > may) return [part("too early to say"), ...parts];
   if (is <= may) return [part("within budget"), ...parts];
   if (low !== null && low <= may) return [part("above budget, may be chance", ODD), ...parts];
   return [part("OVER BUDGET", BAD), ...parts];
@@ -102,7 +103,9 @@ function drift(told) {
   const parts = Object.entries(told.shares).map(([what, share]) => {
     const limit = told.limits[what];
     const words = `${what} ${percent(share)} outside${limit === undefined ? "" : `, limit ${percent(limit)}`}`;
-    return limit !== undefined && share > limit ? part(`${words} EXCEEDED`, ODD) : part(words);
+    const isOver = limit !== undefined && share > limit;
+    // Until enough of one link was seen it says as little as a link's first minute does.
+    return isOver && told.links ? part(`${words} EXCEEDED`, ODD) : part(words);
   });
   const drifting = Math.max(0, ...Object.values(told.drifting));
   if (drifting) parts.unshift(part(`${count(drifting, "link")} DRIFTING`, ODD));

@@ -28,13 +28,21 @@ let newest = null; // the daemon's last answer
 
 function heard(answer) {
   const { status, space } = answer;
-  if (newest && newest.status.version !== status.version) location.reload(); // this page is its old one
+  renew(status.version);
   newest = answer;
   document.body.dataset.beat = 1 - (Number(document.body.dataset.beat) || 0);
   marks.learn([...Object.keys(status.states), ...Object.keys(status.canary), ...(space?.anchors ?? []).map((anchor) => anchor.label)]);
   head.trouble(isStalled(status) ? `STALLED: the daemon answers, but its loop has stood for ${lasting(status.age_seconds)}.` : "");
   show();
   tick();
+}
+
+/** Load the page anew where the daemon is another than it; once, for behind one name there may be several. */
+function renew(version) {
+  const before = newest?.status.version;
+  if (before === undefined || before === version || sessionStorage.getItem("renewed") === version) return;
+  sessionStorage.setItem("renewed", version);
+  location.reload();
 }
 
 function failed(words) {

@@ -28,6 +28,8 @@ export class Scene {
   #links = new Map();
   #since = 0;
   #asked = 0; // for a frame
+  #last = null; // when the last frame was, while it turns by itself
+  #bundle = null;
   #drawn = []; // what lies where on the canvas, the farthest first
   #colours = new Map();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -47,7 +49,8 @@ export class Scene {
     this.#box.hold(space);
     this.#anchors = space.anchors.map((anchor) => ({ anchor, at: this.#box.inside(anchor.at) }));
     this.#known = space.known.map((point) => this.#box.inside(point));
-    const before = this.#links;
+    const before = space.bundle === this.#bundle ? this.#links : new Map(); // or it is another space
+    this.#bundle = space.bundle;
     this.#links = new Map(space.links.map((link) => [link.link, this.#moved(before.get(link.link), link)]));
     this.#since = performance.now();
     this.draw();
@@ -80,7 +83,6 @@ export class Scene {
     const ratio = Math.min(3, devicePixelRatio || 1);
     [this.#canvas.width, this.#canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     this.#paper.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.#asked ||= 1;
     this.#frame(performance.now()); // at once: a canvas is empty when its size was set
   }
 
@@ -97,7 +99,6 @@ export class Scene {
     this.paint();
     if (share < 1 || this.spins) this.draw();
   }
-  #last = null;
 
   /** Draw now. */
   paint() {

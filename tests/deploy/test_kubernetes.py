@@ -228,6 +228,11 @@ def test_the_tool_sees_what_the_daemons_see(settings):
             "readOnly"
         )
         assert claims[0][mounts[place]] == claims[1][manifests.mounts()[place]["name"]] is not None
+    # What reads enrolled anchors logs in as the daemons do.
+    for place in ("/etc/anchorwatch", "/run/secrets/anchorwatch"):
+        assert mounts[place] == manifests.mounts()[place]["name"]
+    of_kafka = [one for one in manifests.container()["env"] if "KAFKA" in one["name"]]
+    assert runs["env"] == of_kafka
     assert pod["securityContext"] == manifests.pod()["securityContext"]
     assert runs["image"] == manifests.container()["image"]
     # What finds the daemons must not find it.

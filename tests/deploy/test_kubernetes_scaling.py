@@ -101,7 +101,8 @@ def test_kustomize_puts_the_example_together():
     needed = [name for one in made for name in named(one)]
 
     assert kinds == sorted([*(one["kind"] for one in manifests.resources(EXAMPLE)), *GENERATED])
-    assert len(needed) == 6  # settings, secret, its name in the environment, and KEDA's three
+    # Settings, secret and its name in the environment, each of daemon and tool; KEDA's three.
+    assert len(needed) == 9
     assert {*needed} == there
     spaces = {one["metadata"].get("namespace") for one in made if one["kind"] != "Namespace"}
     assert spaces == {"anchorwatch"}

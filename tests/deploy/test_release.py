@@ -13,38 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from detector import __version__
+from tests.deploy.releasing import TRIED_OUT, release
+from tests.deploy.wheels import daemon_wheels
 
 ROOT = Path(__file__).parents[2]
 DEMO = "training/captures/sip-testbed-1s.parquet"
-LOCKS = ("", "-daemon", "-gpu", "-train", "-build")  # requirements*.lock
 # What may state the version beside detector/__init__.py; the first is compared with it below.
 COPIES = ("deploy/.env", "CHANGELOG.md")
-TRIED_OUT = {"UNCOMMITTED": "yes", "SOURCE_DATE_EPOCH": "1795500000"}
-
-
-def release(out: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
-    return subprocess.run(
-        [ROOT / "deploy" / "release.sh", out],
-        env=os.environ | TRIED_OUT | environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a release."""
-    out = tmp_path_factory.mktemp("release") / "dist"
-    done = release(out)
-    assert done.returncode == 0, done.stderr
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +34,6 @@ def wheel(made: Path) -> Path:
 def sdist(made: Path) -> Path:
     """Give its source distribution."""
     return made / f"anchorwatch-{__version__}.tar.gz"
-
-
-@pytest.fixture(scope="module")
-def sbom(made: Path) -> dict[str, object]:
-    """Give what it says that it is made of."""
-    return json.loads((made / f"anchorwatch-{__version__}.cdx.json").read_text())
-
-
-def pins(lock: str) -> dict[str, set[str]]:
-    """Give the hashes of each `name==version` of a lock."""
-    found: dict[str, set[str]] = {}
-    for line in (ROOT / lock).read_text().splitlines():
-        if pin := re.match(r"([a-z0-9-]+==\S+)", line):
-            found[(name := pin[1])] = set()
-        found[name] |= set(re.findall(r"--hash=sha256:([0-9a-f]{64})", line))
-    return found
 
 
 def tracked() -> list[str]:
@@ -227,64 +188,6 @@ def test_the_source_gives_the_same_wheel(sdist, wheel, tmp_path):
     assert (tmp_path / "d" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
-def test_it_says_what_it_is_made_of(made, sbom):
-    """Who hears of a hole in a package looks here whether it concerns them."""
-    text = (made / f"anchorwatch-{__version__}.cdx.json").read_text()
-
-    components = {
-        f"{one['name']}=={one['version']}": {
-            hashed["content"] for place in one["externalReferences"] for hashed in place["hashes"]
-        }
-        for one in sbom["components"]
-    }
-
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    about = sbom["metadata"]["component"]
-    assert (about["name"], about["version"]) == ("anchorwatch", __version__)
-    assert components == pins("requirements-daemon.lock")
-    assert len(components) > 20
-
-
-def test_it_says_what_needs_what(sbom):
-    """That a package is there because of another is what tells who has to mend it."""
-    names = {one["bom-ref"]: one["name"] for one in sbom["components"]}
-    me = sbom["metadata"]["component"]["bom-ref"]
-
-    graph = {
-        names.get(one["ref"], "anchorwatch"): {names[ref] for ref in one.get("dependsOn", ())}
-        for one in sbom["dependencies"]
-    }
-
-    assert {one["ref"] for one in sbom["dependencies"]} == {me, *names}
-    needed = (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2]
-    direct = set(re.findall(r'"([a-z0-9-]+)', needed.partition("]")[0]))
-    assert graph["anchorwatch"] == direct
-    assert {"markdown-it-py", "pygments"} <= graph["rich"]
-    reached = set().union(*graph.values())
-    assert reached == set(names.values())
-
-
-@pytest.mark.parametrize("kind", LOCKS)
-def test_a_lock_has_a_hash_for_all_and_names_no_host(kind):
-    """What is installed is what was tried, wherever it is fetched from."""
-    lock = f"requirements{kind}.lock"
-    text = (ROOT / lock).read_text()
-
-    assert all(pins(lock).values())
-    assert not re.search(r"://|--(extra-)?index|--find-links|\.(org|com|io)\b", text)
-
-
-@pytest.mark.parametrize("kind", ["-daemon", "-gpu", "-train", "-build"])
-def test_a_smaller_lock_pins_what_the_large_one_does(kind):
-    """Tests run on the large one; a daemon on other versions was never tried."""
-    large = pins("requirements.lock")
-    shared = {name.partition("==")[0] for name in large}
-
-    for pin, hashes in pins(f"requirements{kind}.lock").items():
-        if pin.partition("==")[0] in shared:
-            assert large[pin] == hashes, pin
-
-
 def test_it_installs_where_nothing_else_is_and_works_there(wheel, bundle_path, tmp_path):
     """What works in a checkout may lean on it; users have none."""
     venv, away = tmp_path / "venv", tmp_path / "away"
@@ -304,7 +207,10 @@ def test_it_installs_where_nothing_else_is_and_works_there(wheel, bundle_path, t
 
     run(sys.executable, "-m", "venv", venv)
     pip = [venv / "bin/python", "-m", "pip", "install", "--quiet"]
-    run(*pip, "--require-hashes", "-r", wheel.parent / f"anchorwatch-{__version__}.lock")
+    wheels = daemon_wheels(f"{sys.version_info.major}.{sys.version_info.minor}")
+    offline = ("--no-index", "--find-links", wheels)  # as if fetched, since others need it too
+    lock = wheel.parent / f"anchorwatch-{__version__}.lock"
+    run(*pip, *offline, "--require-hashes", "-r", lock)
     run(*pip, "--no-deps", "--no-index", wheel)
     run(venv / "bin/python", "-m", "pip", "check")
 

@@ -1,5 +1,6 @@
 """Fixtures of the tests that run the daemon on a real broker."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from detector.bundle import load
 from detector.bundles import BundleStore
 from detector.window import WindowSpec
 from tests.broker import Broker
+from tests.broker.secured import SecuredBroker
 from tests.daemon import Topics
+from tests.detector.secure import Login
 from tests.fakes import draft_bundle
 
 
@@ -33,3 +36,10 @@ def store(tmp_path: Path) -> BundleStore:
     ids = [store.add(draft_bundle(seed=seed), **by) for seed in (0, 1)]
     store.switch(ids[0], action="promoted", **by)
     return store
+
+
+@pytest.fixture
+def login(secured: SecuredBroker, tmp_path: Path) -> Iterator[Login]:
+    """Give settings for the broker with locked doors; what a test did to its proxy is undone."""
+    yield Login(secured, tmp_path)
+    secured.proxy.resume()

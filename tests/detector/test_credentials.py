@@ -149,7 +149,7 @@ def test_files_that_are_not_there_or_no_files_are_named(tmp_path):
 
 
 def test_a_relative_name_is_one_of_the_services_credentials(tmp_path):
-    """systemd puts them where only the service can read them, and says where in the environment."""
+    """Only the service can read what systemd put there; where is in its environment."""
     (tmp_path / "kafka").write_text("theirs\n")
 
     assert password(sasl("kafka"), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "theirs"
@@ -238,9 +238,9 @@ def test_our_own_certificate_has_an_end_and_it_is_said(authority, ours):
 def test_check_reads_all_that_is_named_and_nothing_else(authority, tmp_path):
     """A daemon that starts must not learn in the night that a file was never there."""
     check(Kafka())
-    with pytest.raises(CredentialsError, match="password_file: .*none"):
+    with pytest.raises(CredentialsError, match=r"password_file: .*none"):
         check(Kafka(sasl=sasl(tmp_path / "none")))
-    with pytest.raises(CredentialsError, match="ca: .*none"):
+    with pytest.raises(CredentialsError, match=r"ca: .*none"):
         check(Kafka(tls=Tls(enabled=True, ca=str(tmp_path / "none"))))
     check(Kafka(tls=Tls(enabled=True, ca=str(authority.ca))))
 

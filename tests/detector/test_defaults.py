@@ -207,4 +207,4 @@ def test_the_daemon_prints_the_file_and_ends():
     done = run("--defaults", "--config", "/nowhere")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == settings_file()
+    assert done.stdout == settings_file(BUNDLES)

@@ -1,5 +1,7 @@
 """Doors: a broker that refuses us is asked ever more seldom, and never by two at once."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_pauses_grow_up_to_half_a_minute():
     """An account that gets locked by our retries is a second incident, and ours."""
     made = attempts(Doors(), 200)
 
-    pauses = [later - sooner for sooner, later in zip(made, made[1:], strict=False)]
+    pauses = [later - sooner for sooner, later in itertools.pairwise(made)]
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
     assert (FIRST_SECONDS, MOST_SECONDS) == (1, 30)
 
@@ -39,9 +41,9 @@ def test_many_clients_together_ask_no_more_often_than_one(waits):
         doors.refuse(ONE, "no", now)  # also of those that had begun before
 
     pauses = [later - sooner for sooner, later in zip([0.0, *made], made, strict=False)]
-    assert all(pause >= FIRST_SECONDS for pause in pauses)
     floors = [min(MOST_SECONDS, FIRST_SECONDS * 2**number) for number in range(len(pauses))]
-    assert all(pause >= floor for pause, floor in zip(pauses, floors, strict=True))
+    exact = 1e-6  # seconds; times are added up
+    assert all(pause >= floor - exact for pause, floor in zip(pauses, floors, strict=True))
 
 
 def test_whoever_lets_us_in_is_free_to_connect_to_at_once():

@@ -141,6 +141,53 @@ def test_the_level_is_the_least_that_is_written_and_it_goes_to_stderr(capsys, le
     assert [line.rpartition(" ")[2] for line in err.splitlines()] == words
 
 
+def test_a_library_speaks_of_trouble_twice_a_minute_and_without_its_stack():
+    """A broker that is away is thirty lines a second to the Kafka client."""
+    clock = Clock()
+    seldom = Seldom("kafka", clock)
+
+    def make(name, message):
+        return logging.makeLogRecord(
+            {"name": name, "msg": message, "levelno": logging.ERROR, "exc_info": (1, 2, 3)}
+        )
+
+    written = []
+    for second in range(40):
+        for name in ("kafka.net.manager", "kafka.coordinator", "kafkaesque"):
+            record = make(name, f"no {second}")
+            if seldom.filter(record):
+                written.append((second, name, getattr(record, "left_out", 0), record.exc_info))
+        clock.now += 1
+
+    assert [one for one in written if one[1] != "kafkaesque"] == [
+        *[(0, name, 0, None) for name in ("kafka.net.manager", "kafka.coordinator")],
+        *[(30, name, 29, None) for name in ("kafka.net.manager", "kafka.coordinator")],
+    ]
+    assert sum(one[1] == "kafkaesque" and one[3] is not None for one in written) == 40
+
+
+@pytest.mark.parametrize(
+    ("level", "names"),
+    [("debug", ["kafka.coordinator", *CONNECTING]), ("info", ["kafka.coordinator"])],
+)
+@pytest.mark.usefixtures("logs_as_before")
+def test_what_the_kafka_client_says_of_connecting_is_for_whoever_looks_for_bugs(
+    capsys, level, names
+):
+    """Ours say it once and in plain words; and its own debug lines have passwords in them."""
+    set_up(level, kafka="debug")
+
+    for name in ("kafka.coordinator", *CONNECTING):
+        for part in (name, f"{name}.part"):
+            logging.getLogger(part).debug("password")
+            logging.getLogger(part).info("password")
+        logging.getLogger(name).error("trouble")
+
+    err = capsys.readouterr().err
+    assert "password" not in err
+    assert [line.split()[2].rstrip(":") for line in err.splitlines()] == names
+
+
 @pytest.mark.usefixtures("logs_as_before")
 def test_a_flood_is_held_back_and_the_kafka_client_speaks_only_of_trouble(capsys):
     """What `set_up` promises is in force without anybody asking for it."""

@@ -280,7 +280,7 @@ def test_a_loop_that_gets_on_is_never_said_to_wait(heard):
         supervisor.show(Status(version="1", bundle="b", now_ms=0, ready=True, links=links))
         for _ in range(4):
             supervisor.beat()
-            clock.sleep(0.25)
+            clock.sleep(0.3)
         said += "".join(heard.heard())
 
     assert "STATUS=57 links" in said

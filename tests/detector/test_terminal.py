@@ -135,7 +135,7 @@ def test_a_change_is_one_line_beside_the_truth():
         links=[capture("run/a", FAULT_AT_10)],
     )
 
-    assert written[0] == "anchorwatch   bundle b1   metrics http://host:9469/metrics"
+    assert written[0] == "anchorwatch   bundle b1   status page http://host:9469/"
     assert [" ".join(line.split()) for line in written[1:6]] == [
         "+ 16 s run/a normal -> blocked truth: blocked since 10 s, found after 6.0 s",
         "+ 29 s run/a blocked -> normal truth: blocked since 10 s, false",
@@ -325,7 +325,7 @@ def test_faults_come_first_then_what_changed_last():
     assert rows[2] == "run/b blocked 44 s an anchor 0.50 normal"
     assert [row.split()[0] for row in rows[3:]] == ["run/c", "run/a"]
     assert "+ 58 s   4 links: 1 blocked, 1 capacity-limited, 2 normal" in picture
-    assert picture[-1] == "bundle b1   metrics http://host:9469/metrics"
+    assert picture[-1] == "bundle b1   status page http://host:9469/"
 
 
 def test_links_that_training_has_seen_are_marked():

@@ -11,7 +11,11 @@ from typing import Literal
 import msgspec
 
 from detector.enrolment import Act, Enrolment, EnrolmentError, check
-from detector.enrolments import Enrolments, EnrolmentsUnavailableError
+from detector.enrolments import (
+    Enrolments,
+    EnrolmentsRefusedError,
+    EnrolmentsUnavailableError,
+)
 from training.when import as_text
 
 from .errors import EnrollingError
@@ -35,6 +39,8 @@ def read_all(
     while True:
         try:
             return {one.id: one for one in kept.poll() or ()}
+        except EnrolmentsRefusedError:
+            raise  # asking again would be another wrong login
         except EnrolmentsUnavailableError:
             if clock() > deadline:
                 raise

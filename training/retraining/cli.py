@@ -168,13 +168,14 @@ def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]
         tell=lambda what: click.echo(what, err=True),
     )
     wanted = _wanted(chosen, running.manifest.training.seed)
+    problem = ""
     with EpochBar() as bar:
         made = run(running, chosen["captures"], stored, wanted, bar)
     if store:
         bundle_id = store.add(made.bundle, chosen["who"], chosen["why"] or _why(made), at_ms)
         following = f"anchorwatch shadow {shlex.quote(str(store.path))} {bundle_id}"
-        if chosen["is_tried"]:
-            _try(store, bundle_id, chosen)
+        problem = _try(store, bundle_id, chosen) if chosen["is_tried"] else ""
+        if chosen["is_tried"] and not problem:
             following = f"anchorwatch promote {shlex.quote(str(store.path))} {bundle_id}"
     elif out:
         bundle_id = save(made.bundle, out)
@@ -182,18 +183,22 @@ def _run(places: Places, out: Path | None, as_data: bool, chosen: dict[str, Any]
     said = report(running, bundle_id, made, following)
     as_json = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
     click.echo(as_json if as_data else as_text(said))
+    if problem:  # last, for what was trained is there all the same
+        fail(problem)
 
 
-def _try(store: "BundleStore", bundle_id: str, chosen: dict[str, Any]) -> None:
+def _try(store: "BundleStore", bundle_id: str, chosen: dict[str, Any]) -> str:
+    """Put a candidate into the shadow; say why it could not be."""
     from training.promotion.deeds import PromotionError, put_into_shadow
 
     by = asked_by(chosen["who"], chosen["why"] or "it was retrained")
     try:
         warning = put_into_shadow(store, bundle_id, by)
     except PromotionError as error:
-        fail(error)
+        return str(error)
     if warning:
         click.echo(f"anchorwatch: {warning}", err=True)
+    return ""
 
 
 def _wanted(chosen: dict[str, Any], seed: int) -> "Wanted":

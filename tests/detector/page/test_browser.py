@@ -67,7 +67,7 @@ def test_it_shows_how_the_daemon_is(browser):
             "capacity-limited LOW 0.75 in 9 s (18 of 24)",
             "dead-peer NONE YET",
             "blocked 1.00 in 5 s",
-            "within budget",
+            "too early to say",
             "0.42 a link-week (0.11 to 1.20)",
             "nothing compared yet",
         ):
@@ -94,7 +94,8 @@ def test_it_shows_how_the_daemon_is(browser):
         (
             {
                 "drift": DriftStatus(
-                    windows=9,
+                    windows=900,
+                    links=3,
                     shares={"inputs": 0.02, "embedding": 0.2},
                     limits={"inputs": 0.1, "embedding": 0.1},
                     drifting={"inputs": 0, "embedding": 3},
@@ -102,6 +103,14 @@ def test_it_shows_how_the_daemon_is(browser):
                 )
             },
             "▲ NEW TRAINING WANTED△ 3 links DRIFTING△ embedding 20.0 % outside, limit 10.0 % EXC",
+        ),
+        (
+            {
+                "drift": DriftStatus(
+                    windows=9, shares={"inputs": 0.2}, limits={"inputs": 0.1}, links=0
+                )
+            },
+            "driftinputs 20.0 % outside, limit 10.0 %",
         ),
         (
             {
