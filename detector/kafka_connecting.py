@@ -23,6 +23,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
+OTHERS_SECONDS = 0.05  # until another broker is tried, where one refuses us
 HANDSHAKE_SECONDS = 10.0  # for TLS, where nobody says how long
 
 
@@ -94,7 +95,10 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         if node_id in self._conns or node_id in self._admitted:
             return delay
         address = self._address(node_id)
-        return max(delay, self._gate.wait(address)) if address else delay
+        if address and (wait := self._gate.wait(address)):
+            has_others = self.cluster.is_bootstrap(node_id) and not self._is_shut_out()
+            return OTHERS_SECONDS if has_others else max(delay, wait)
+        return delay
 
     def get_connection(self, node_id: Any, *args: Any, **kwargs: Any) -> Any:
         """Give a node's connection, or begin to make one.

@@ -12,10 +12,13 @@ import ssl
 from kafka.errors import (
     AuthorizationError,
     ClusterAuthorizationFailedError,
+    CorruptRecordError,
     IllegalSaslStateError,
     InvalidReceiveError,
+    KafkaError,
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
+    UnsupportedCodecError,
     UnsupportedSaslMechanismError,
 )
 
@@ -58,6 +61,15 @@ def away(error: BaseException, kafka: Kafka) -> str:
     if "socket disconnected" in said and not kafka.sasl.mechanism:
         return f"hangs up; does it want a login ({HOW_TO_LOG_IN})?"
     return said or type(error).__name__
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether an error of reading is what the broker said, and not about a record.
+
+    What can't be read is stepped over; nothing may be stepped over because a login failed.
+    """
+    of_a_record = CorruptRecordError | UnsupportedCodecError
+    return isinstance(error, KafkaError) and not isinstance(error, of_a_record)
 
 
 def in_words(error: BaseException, kafka: Kafka) -> str:

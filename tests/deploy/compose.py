@@ -65,7 +65,7 @@ class Service:
     @property
     def is_ours(self) -> bool:
         """Tell one that is built here from one that is fetched."""
-        return "build" in self.says
+        return self.says["image"].startswith("anchorwatch")
 
 
 def services() -> dict[str, Service]:

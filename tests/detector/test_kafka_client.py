@@ -136,7 +136,7 @@ def test_one_broker_with_an_old_certificate_does_not_keep_us_from_the_others(
     access = Access(Kafka(bootstrap=both, tls=tls))
     stranger = Tls(enabled=True, ca=str(Authority(tmp_path / "other").ca))
 
-    for _ in range(3):  # where the client begins is a matter of luck
-        access.producer(bootstrap_timeout_ms=10_000).close()
+    for _ in range(5):  # where the client begins is a matter of luck
+        access.producer(bootstrap_timeout_ms=2000).close()
     with pytest.raises(RefusedError, match="signed by nobody known to"):
         Access(Kafka(bootstrap=both, tls=stranger)).admin(bootstrap_timeout_ms=3000)

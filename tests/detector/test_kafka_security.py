@@ -192,7 +192,7 @@ def test_no_secret_is_written_or_sent_anywhere(secured, login, bundle_path, spec
     settings |= {"tls.key_password_file": tmp_path / "key-password"}
     given = settings | {"sasl.password": PASSWORD}
     del given["sasl.password_file"]
-    environ = as_environ(given) | login.topics.settings | {"ANCHORWATCH__BUNDLE": str(bundle_path)}
+    environ = as_environ(given) | {"ANCHORWATCH__BUNDLE": str(bundle_path)}
     debug = {"log__level": "debug"}
     said = []
 
