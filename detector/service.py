@@ -67,6 +67,7 @@ class Service:
             closing.callback(self.supervisor.stopping)
             if self.reloads:
                 self.reloads.begin(self.stopping.is_set, self._wait)
+                self._looked = float("-inf")  # what the first batch brings is shown at once
             try:
                 while not self.stopping.is_set() and not self.source.vitals.is_exhausted:
                     self.step(poll_seconds)

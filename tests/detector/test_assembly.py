@@ -677,6 +677,23 @@ def test_readiness_is_that_there_is_something_to_read_from(ask):
     assert (before, after) == (503, 200)
 
 
+def test_a_broker_that_refuses_us_is_told_of_everywhere_alike(service, settings, ask):
+    """A page that says ready and a probe that says no send somebody to the wrong place."""
+    board = open_board(open_model(settings()))
+    made = service(board)
+    run(made)
+    made.clock = lambda: Moment(1e9, 1e9)
+
+    made.metrics.refusal = lambda: "broker a:1 refuses user 'b'"
+    made.step(0)
+    status, words, _ = ask(made.metrics, "/readyz")
+
+    assert (status, words.strip()) == (503, "broker a:1 refuses user 'b'")
+    assert b"anchorwatch_ready 0.0" in made.metrics.text()
+    shown = msgspec.json.decode(board.page().body, type=Status)
+    assert (shown.ready, shown.refused) == (False, "broker a:1 refuses user 'b'")
+
+
 def test_how_everything_stands_is_a_page_from_the_start(settings, ask):
     """`anchorwatch top` finds the daemon while that is still waiting for its broker."""
     model = open_model(settings())

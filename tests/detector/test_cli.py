@@ -316,3 +316,12 @@ def test_told_to_stop_in_the_middle_it_ends_with_0(tmp_path, number):
     assert 'engine="onnxruntime"' in page
     assert code == 0
     assert rest.endswith("stopped\n")
+
+
+@pytest.mark.parametrize("asked", ["--healthy", "--ready"])
+def test_looking_at_settings_and_asking_a_daemon_are_two_things(asked):
+    """Of two questions at once one would go unanswered, without a word."""
+    done = run("--check", asked)
+
+    assert done.returncode == 2
+    assert "--check" in done.stderr

@@ -25,6 +25,15 @@ def load_environ(**environ):
     return load(None, NEEDED | {f"{PREFIX}{name}": value for name, value in environ.items()})
 
 
+def test_a_name_with_one_line_too_few_is_not_passed_over():
+    """What nobody reads nobody misses, until the daemon watches the wrong topic."""
+    usual = {"ANCHORWATCH__BUNDLE": "b", "ANCHORWATCH_PORT": "tcp://10.0.0.1", "PATH": "/bin"}
+
+    assert load(None, usual).bundle == "b"
+    with pytest.raises(ConfigError, match="write ANCHORWATCH__KAFKA__GROUP"):
+        load(None, {**usual, "ANCHORWATCH_KAFKA__GROUP": "night"})
+
+
 def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path):
     """Most files hold three lines."""
     settings = load_text(

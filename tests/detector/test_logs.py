@@ -200,3 +200,18 @@ def test_a_flood_is_held_back_and_the_kafka_client_speaks_only_of_trouble(capsys
 
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[1] for line in lines] == ["delivery failed", "refused"]
+
+
+def test_what_one_filter_left_out_the_next_does_not_forget():
+    """The number that is left out says how bad it is."""
+    clock = Clock()
+    seldom, once = Seldom("kafka", clock), OneASecond(clock)
+    for _ in range(4):
+        record = logging.makeLogRecord({"name": "kafka.x", "levelno": logging.WARNING, "msg": "m"})
+        _ = seldom.filter(record) and once.filter(record)
+    clock.sleep(60)
+    last = logging.makeLogRecord({"name": "kafka.x", "levelno": logging.WARNING, "msg": "m"})
+
+    assert seldom.filter(last)
+    assert once.filter(last)
+    assert last.left_out == 3

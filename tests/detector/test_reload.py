@@ -200,6 +200,30 @@ def test_a_plain_bundle_is_loaded_anew_when_somebody_asks(tmp_path):
     assert values(reloads, "bundle_loads")["loaded",] == 1  # once, for he asked once
 
 
+def test_what_somebody_asked_for_is_not_lost_where_a_look_fails(tmp_path):
+    """SIGHUP is sent once; and a look that fails must not be repeated without a pause."""
+    asked, path = threading.Event(), tmp_path / "plain"
+    save(draft_bundle(seed=0), path)
+    settings = Settings(bundle=str(path))
+    anchors = Anchors()
+    reloads = Reloads(settings, open_model(settings), anchors, asked, clock=lambda: WHEN)
+    reloads.look()
+    reloads.take()
+    second = save(draft_bundle(seed=1), path, replace=True)
+    read, anchors.poll = anchors.poll, lambda: 1 / 0
+
+    asked.set()
+    with pytest.raises(ZeroDivisionError):
+        reloads.look()
+    assert not asked.is_set()
+    anchors.poll = read
+    reloads.look()
+
+    ready = reloads.take()
+    assert ready is not None
+    assert ready[0].bundle.id == second
+
+
 def test_anchors_come_go_and_expire(bundle_path):
     """An operator enrols a fault for as long as it is of use."""
     until = chatter("until", expires_ms=round(WHEN * 1000) + 1)

@@ -324,6 +324,10 @@ def test_a_step_that_takes_long_waits_for_nobody(heard):
             "nothing of the broker a:1 for 41 s; 1 link; 0 windows/s, lag 0; bundle b",
         ),
         (
+            Status(version="1", bundle="b", now_ms=0, contact_seconds=9.0, refused="no login"),
+            "no login; 0 links; 0 windows/s, lag 0; bundle b",
+        ),
+        (
             Status(version="1", bundle="b", now_ms=0, contact_seconds=0.3, sources_lost=2),
             "no partitions yet; 0 links, 2 exporters lost; 0 windows/s, lag 0; bundle b",
         ),

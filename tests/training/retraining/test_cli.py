@@ -100,7 +100,7 @@ def test_to_a_folder_instead_of_the_store(site, done, tmp_path):
 
 
 def test_a_timer_has_its_candidate_tried_and_makes_no_other_meanwhile(site, tmp_path):
-    """A candidate needs days in the shadow, and drift lasts: the next night must not restart it."""
+    """A candidate needs days in the shadow; while drift lasts no night may restart it."""
     shutil.copytree(site / "bundles", tmp_path / "bundles", symlinks=True)
     store = BundleStore.open(tmp_path / "bundles")
     before = set(store.ids)
