@@ -62,7 +62,7 @@ class Standing:
             now_ms=moment.ms,
             uptime_seconds=moment.now - self._begun,
             ready=vitals.is_assigned,
-            contact_seconds=self._contact(moment, vitals, self._begun),
+            contact_seconds=self._contact(moment, vitals),
             lag_messages=sum(vitals.lag.values()),
             windows_per_second=self._pace.note(moment.now, self.tally.windows),
             links=len(roster.steady.links),
@@ -78,11 +78,8 @@ class Standing:
             peers=roster.peers.count,
         )
 
-    def _contact(self, moment: Moment, vitals: Vitals, begun: float) -> float | None:
-        if not self.has_broker:
-            return None
-        # A broker that was never heard has been away for as long as we have been there.
-        return min(max(0.0, moment.wall - vitals.contact), moment.now - begun)
+    def _contact(self, moment: Moment, vitals: Vitals) -> float | None:
+        return max(0.0, moment.wall - vitals.contact) if self.has_broker else None
 
     def links(self, states: Iterable[LinkState]) -> Iterable[LinkStatus]:
         """Put links into words."""

@@ -41,6 +41,7 @@ function badFirst(parts) {
 
 function loop(status) {
   if (isStalled(status)) return part(`STALLED for ${lasting(status.age_seconds)}`, BAD);
+  if (status.refused) return part(`REFUSED: ${status.refused}`, BAD);
   return status.ready ? part("ready") : part("NOT READY", BAD);
 }
 

@@ -46,6 +46,8 @@ def _health(status: Status) -> list[Part]:
     """Say whether the daemon does its work."""
     if status.age_seconds > STALLED_SECONDS:
         state = Part(f"STALLED for {lasting(status.age_seconds)}", BAD)
+    elif status.refused:
+        state = Part(f"REFUSED: {status.refused}", BAD)
     elif not status.ready:
         state = Part("NOT READY", BAD)
     else:

@@ -208,10 +208,13 @@ def _enrolled(path: Path, places: Places) -> "Sequence[Enrolment]":
 
 
 def _add(store: "BundleStore", bundle: Path, by: "By") -> None:
+    from detector.bundle import load
     from detector.bundles import resolve
 
+    found = resolve(bundle).resolve()
+    load(found)  # first, or a slip of the pen would leave an empty store
     store.create()
-    made = store.add(resolve(bundle).resolve(), by.who, by.why, by.now_ms())
+    made = store.add(found, by.who, by.why, by.now_ms())
     click.echo(f"{store.path}: bundle {made} is there")
     if store.current is None and store.ids == (made,):
         why = by.why or "the first version"

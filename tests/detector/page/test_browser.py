@@ -82,6 +82,7 @@ def test_it_shows_how_the_daemon_is(browser):
     ("changes", "told"),
     [
         ({"ready": False}, "NOT READY"),
+        ({"ready": False, "refused": "wrong password"}, "REFUSED: wrong password"),
         ({"contact_seconds": None}, "brokernone"),
         ({"contact_seconds": 95.0}, "NOT HEARD for 95 s"),
         ({"contact_seconds": 95.0, "uptime_seconds": 90.0}, "NEVER HEARD"),

@@ -325,6 +325,10 @@ def test_the_newest_fault_is_explained_in_full_where_the_table_has_no_room():
             "NOT READY   broker heard 0.4 s ago   1,200 windows/s   lag 0 messages",
         ),
         (
+            {"ready": False, "refused": "wrong password"},
+            "REFUSED: wrong password   broker heard 0.4 s ago   1,200 windows/s   lag 0 messages",
+        ),
+        (
             {"age_seconds": 47.0, "contact_seconds": 31.0},
             "STALLED for 47 s   BROKER NOT HEARD for 31 s   1,200 windows/s   lag 0 messages",
         ),

@@ -76,6 +76,16 @@ def test_a_plain_bundle_becomes_a_store_whose_first_version_is_current(tmp_path)
     assert store.history().entries[1].why == "begin"
 
 
+def test_what_is_no_bundle_makes_no_store(tmp_path):
+    """A slip of the pen would leave an empty store, which passes for one."""
+    (tmp_path / "docs").mkdir()
+
+    done = call("bundles", tmp_path / "store", "--add", tmp_path / "docs")
+
+    assert done.exit_code == 78
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_store_can_be_begun_from_what_is_current_in_another(stored, tmp_path):
     """The bundle of one site is taken to the next."""
     store, (live, *_) = stored
