@@ -8,11 +8,14 @@ import os
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from .architecture import STATISTICS, TINY, Architecture, Weights
+
+# Before it is imported, or it keeps an id of this machine and sends word of itself to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 OPSET = 17  # has all that is needed; older readers know it too
 IR_VERSION = 8

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -318,15 +319,16 @@ def test_without_a_broker_it_is_neither_ready_nor_killed(installed):
     installed.begin(away, TimeoutStartSec="5", WatchdogSec="6", RestartSec="0.1")
     installed.machine.run("systemctl", "start", "--no-block", DAEMON)
     wait_for("a status", lambda: "waiting for the broker" in installed.show("StatusText"))
-    pid = installed.show("MainPID")
+    pid, began = installed.show("MainPID"), time.monotonic()
 
-    # Longer than a start may take.
-    wait_for("it waits", lambda: re.search("for ([6-9]|1.) s", installed.show("StatusText")))
+    wait_for("longer than a start may take", lambda: time.monotonic() - began > 8)
     waited = installed.show("MainPID"), installed.show("ActiveState")
+    line = installed.show("StatusText")
     installed.signal("STOP")
     wait_for("another", lambda: installed.show("MainPID") not in (pid, "0"))
 
     assert waited == (pid, "activating")
+    assert line.startswith("waiting for the broker 127.0.0.1:")
     assert "start operation timed out" in installed.machine.journal(DAEMON)
 
 
@@ -359,6 +361,11 @@ def test_a_night_without_drift_is_green(installed):
     """The timer's service asks the daemon, and promotes nothing in any case."""
     installed.begin(installed.replay)
     installed.start()
+    # Of what training needs there is nothing here; it is asked for last, and only if it drifts.
+    packages = next(
+        (installed.machine.root / "opt/anchorwatch/lib").glob("python3*/site-packages")
+    )
+    (packages / "keras").mkdir()
     drift = f"IF_DRIFT=--if-drift 127.0.0.1:{installed.port}\n"
     installed.write("/etc/anchorwatch/retrain.env", drift)
 

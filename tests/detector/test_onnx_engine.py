@@ -1,6 +1,8 @@
 """The ONNX Runtime engine gives what the textbook gives."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,3 +60,18 @@ def test_it_takes_as_many_tiles_at_a_time_as_it_is_told():
     workers = [OnnxEngine(architecture, weights, 4, wanted).workers for wanted in (1, 4, 0)]
 
     assert workers == [1, 4, len(os.sched_getaffinity(0))]
+
+
+def test_nothing_is_kept_or_sent_of_the_machine(tmp_path):
+    """A detector on the network that it watches has nothing to tell anybody beyond it."""
+    code = """
+import os
+from detector.onnx_engine import OnnxEngine, onnxruntime
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+onnxruntime.SessionOptions()
+"""
+    environ = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+
+    subprocess.run([sys.executable, "-c", code], env=environ | {"HOME": str(tmp_path)}, check=True)
+
+    assert list(tmp_path.rglob("*")) == []
