@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from kafka.errors import (
-    AuthorizationError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -41,10 +40,6 @@ class AwayError(KafkaTimeoutError):  # type: ignore[misc]
     def __str__(self) -> str:
         """Give the message alone; the client's errors have their class before it."""
         return str(self.args[0])
-
-
-# What a poll raises of the broker or of our rights there, whatever record it is at.
-OF_NO_RECORD = (AuthorizationError, RefusedError, KafkaConnectionError, KafkaTimeoutError)
 
 
 class Gate(Protocol):

@@ -17,8 +17,7 @@ from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
 from .kafka_client import Access, RefusedError
-from .kafka_connecting import OF_NO_RECORD
-from .kafka_refusal import in_words
+from .kafka_refusal import in_words, is_answer
 from .source import Message, Move, Place, Vitals
 
 log = logging.getLogger(__name__)
@@ -160,7 +159,7 @@ class KafkaSource:
         """Step over a record that the client can't read; polling it again would never return."""
         # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
         stuck = self._consumer._fetcher._next_partition_records
-        if stuck is None or isinstance(error, OF_NO_RECORD):
+        if not stuck or is_answer(error):
             # Not a record but the broker's answer, such as a missing topic: the client retries.
             log.warning("poll failed", extra={"why": in_words(error, self._settings)})
             time.sleep(PAUSE_SECONDS)

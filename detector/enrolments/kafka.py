@@ -20,8 +20,7 @@ from kafka.errors import (
 from detector.config import Kafka
 from detector.enrolment import Enrolment, EnrolmentError
 from detector.kafka_client import Access, RefusedError, partitions
-from detector.kafka_connecting import OF_NO_RECORD
-from detector.kafka_refusal import in_words
+from detector.kafka_refusal import in_words, is_answer
 from detector.kafka_sink import close_producer
 from detector.kafka_states import COMPACTED
 
@@ -146,7 +145,7 @@ class KafkaEnrolments:
         except Exception as error:
             # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
             stuck = self._consumer._fetcher._next_partition_records
-            if stuck is None or isinstance(error, OF_NO_RECORD):
+            if not stuck or is_answer(error):
                 raise
             # Polling a record that the client can't read again would never return.
             place = stuck.topic_partition

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from detector.config import Settings, Store
+from detector.config import Kafka, Settings, Store
 from detector.drift.telling import figures as drift_figures
 from detector.enrolments import AllEnrolments
 from detector.figures import Figure
+from detector.kafka_client import Access
 from detector.metrics import Metrics
 from detector.oncall.opening import open_model, open_sight
 from detector.reload import Reloads
@@ -26,6 +27,7 @@ def every_figure(bundle_path: Path, folder: Path) -> list[Figure]:
         *Reloads(settings, model, AllEnrolments([])).figures(),
         *store.figures(),
         *drift_figures(),
+        *Access(Kafka()).figures(),
         *Space(open_sight(settings, model), 10).figures(),
     ]
     store.close()

@@ -150,8 +150,11 @@ def test_a_renewed_password_is_taken_up_however_long_it_takes(secured, login, bu
 
             login.write(CHANGED)
             wait_for("back", lambda: running.get("/readyz")[0] == 200)
+            wait_for("both", lambda: running.metric("anchorwatch_windows_total") == 2)
             judged(secured, login.topics, spec, running)
             assert running.metric(REFUSED) == 0
+            # A refusal is no reason to step over a record.
+            assert running.metric("anchorwatch_rejected_total") == 0
             assert running.terminate() == 0
     finally:
         secured.set_password(USER, PASSWORD)
