@@ -20,6 +20,7 @@ from .config import ConfigError, Settings
 from .enrolments import AllEnrolments, Enrolments, FolderEnrolments
 from .learning import Learning, Watched
 from .metrics import CONTENT_TYPE, Metrics
+from .oncall.duty import Duty
 from .oncall.opening import Model, open_duty
 from .oncall.record import NoStates, States
 from .oncall.standing import Standing
@@ -180,24 +181,14 @@ def assemble(
     Raises:
         ConfigError: if the captures to be replayed can't be used.
     """
-    bundle = model.bundle
-    context = Context(settings, bundle, metrics, stopping, url)
+    context = Context(settings, model.bundle, metrics, stopping, url)
     source = SOURCES[settings.source](context)
-    batches = Batcher(
-        source,
-        bundle.manifest.window,
-        windows=settings.batch.windows,
-        wait_seconds=settings.batch.wait_seconds,
-    )
     duty = open_duty(settings, model, STATES[settings.source](context))
-    strangeness = duty.sight.strangeness
-    budget = strangeness.budget_a_week if strangeness else None
     supervisor = supervisor or Supervisor()
-    metrics.followed_by(supervisor.beat)
-    enrolments = open_enrolments(context)
-    reloads = Reloads(settings, model, enrolments, hangup, supervisor=supervisor)
+    reloads = Reloads(settings, model, open_enrolments(context), hangup, supervisor=supervisor)
     learning = open_learning(settings, model, reloads)
     space = Space(duty.sight, settings.http.in_depth)
+    metrics.followed_by(supervisor.beat)
     for figures in (reloads.figures, *learning.figures, space.figures):
         metrics.watch(figures)
     if settings.has_broker:
@@ -205,22 +196,32 @@ def assemble(
         metrics.refusal = context.access.why
     return Service(
         source=source,
-        batches=batches,
+        batches=_open_batches(settings, model, source),
         duty=duty,
         sinks=[SINKS[name](context) for name in settings.sinks],
         metrics=metrics,
-        standing=Standing(
-            facts=model.facts,
-            roster=duty.roster,
-            tally=Tally(budget),
-            has_broker=settings.source == "kafka",
-        ),
+        standing=_open_standing(settings, model, duty),
         board=board,
         space=space,
         reloads=reloads,
         learning=learning,
         supervisor=supervisor,
         stopping=stopping,
+    )
+
+
+def _open_batches(settings: Settings, model: Model, source: Source) -> Batcher:
+    batch = settings.batch
+    return Batcher(source, model.spec, windows=batch.windows, wait_seconds=batch.wait_seconds)
+
+
+def _open_standing(settings: Settings, model: Model, duty: Duty) -> Standing:
+    strangeness = duty.sight.strangeness
+    return Standing(
+        facts=model.facts,
+        roster=duty.roster,
+        tally=Tally(strangeness.budget_a_week if strangeness else None),
+        has_broker=settings.source == "kafka",
     )
 
 

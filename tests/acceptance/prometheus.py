@@ -19,7 +19,7 @@ class Prometheus:
     """Scrapes one target once a second."""
 
     def __init__(self, target: str, folder: Path) -> None:
-        self._port, self._folder = free_port(), folder
+        self.port, self.folder = free_port(), folder
         config = {
             "global": {"scrape_interval": "1s"},
             "scrape_configs": [
@@ -32,13 +32,13 @@ class Prometheus:
 
     def __enter__(self) -> Self:
         assert PROGRAM is not None
-        with (self._folder / "log").open("wb") as log:
+        with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     PROGRAM,
-                    f"--config.file={self._folder}/prometheus.yml",
-                    f"--storage.tsdb.path={self._folder}/data",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
+                    f"--config.file={self.folder}/prometheus.yml",
+                    f"--storage.tsdb.path={self.folder}/data",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
                 ],
                 stdout=log,
                 stderr=log,
@@ -52,7 +52,7 @@ class Prometheus:
 
     def value(self, query: str) -> float:
         """Ask for one number; NaN while there is none."""
-        url = f"http://127.0.0.1:{self._port}/api/v1/query?" + urllib.parse.urlencode(
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode(
             {"query": query}
         )
         try:

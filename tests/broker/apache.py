@@ -6,7 +6,6 @@ The jars are fetched once, into `build/` of the checkout.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from kafka import KafkaAdminClient
 
 from tests.broker import Broker
 from tests.broker.proxy import free_port
+from tests.kept import kept
 
 POM = Path(__file__).with_name("pom.xml")
-BUILD = Path(__file__).parents[2] / "build"
 # Small and quick to start rather than quick in the long run.
 JVM = ["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
 
@@ -114,19 +113,13 @@ def jars() -> Path:
     version = ElementTree.parse(POM).findtext(".//{*}dependency/{*}version")
     # The digest, since another dependency may change while Kafka stays.
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:8]
-    complete = BUILD / f"kafka-{version}-{digest}"
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "kafka.lock").open("w") as lock:
-        # Let go once nobody has the file open: neither we nor the Maven that we leave if killed.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            partial = complete.with_name(complete.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            copy = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-            maven = [_tool("mvn"), "-q", "-B", "-f", str(POM), *copy]
-            _run([*maven, f"-DoutputDirectory={partial}"], keep_open=lock.fileno())
-            partial.rename(complete)
-    return complete
+
+    def fetch(folder: Path, lock: int) -> None:
+        copy = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
+        maven = [_tool("mvn"), "-q", "-B", "-f", str(POM), *copy]
+        _run([*maven, f"-DoutputDirectory={folder}"], keep_open=lock)
+
+    return kept(f"kafka-{version}-{digest}", fetch)
 
 
 def _tool(name: str) -> str:

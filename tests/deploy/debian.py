@@ -4,7 +4,6 @@ Tests of what runs the daemon need a machine that is not the one they run on. `d
 for reading only: copy it, or lay something over it (`laid_over`), before anything is changed.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-BUILD = Path(__file__).parents[2] / "build"
+from tests.kept import kept
+
 # What an operator's machine has before anchorwatch is installed.
 PACKAGES = ("ca-certificates", "dbus", "python3", "python3-venv", "systemd", "systemd-sysv")
 SECONDS = 600  # for debootstrap to end
@@ -36,20 +36,14 @@ def debian_root() -> Path:
         pytest.skip("a Debian to install into needs debootstrap, which is not on the PATH")
     release = _release()
     digest = hashlib.sha256(",".join(PACKAGES).encode()).hexdigest()[:8]
-    complete = BUILD / f"debian-{release}-{digest}"
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "debian.lock").open("w") as lock:
-        # Let go once nobody has the file open: neither we nor the debootstrap that we leave.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            partial = complete.with_name(complete.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            command = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-            _run([*command, release, str(partial), *_mirror(release)], lock.fileno())
-            for package in (partial / "var/cache/apt/archives").glob("*.deb"):
-                package.unlink()
-            partial.rename(complete)
-    return complete
+
+    def make(folder: Path, lock: int) -> None:
+        command = [program, "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        _run([*command, release, str(folder), *_mirror(release)], lock)
+        for package in (folder / "var/cache/apt/archives").glob("*.deb"):
+            package.unlink()
+
+    return kept(f"debian-{release}-{digest}", make)
 
 
 @contextmanager

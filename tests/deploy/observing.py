@@ -1,20 +1,17 @@
 """A real Prometheus with the rules that ship, scraping one daemon every second."""
 
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
-from tests.acceptance.prometheus import PROGRAM
-from tests.broker.proxy import free_port
-from tests.daemon import wait_for
+from tests.acceptance.prometheus import Prometheus
 from tests.deploy.alerts import RULES
 
 CONFIG = RULES.parent / "prometheus.yml"
@@ -24,12 +21,11 @@ class PromQlError(Exception):
     """Prometheus can't answer; the message is its own."""
 
 
-class Observer:
+class Observer(Prometheus):
     """Prometheus, on the configuration that ships, but faster and with a target of ours."""
 
     def __init__(self, target: str, folder: Path) -> None:
-        self._port, self._folder = free_port(), folder
-        folder.mkdir()
+        super().__init__(target, folder)
         config = yaml.safe_load(CONFIG.read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         for scrape in config["scrape_configs"]:
@@ -40,38 +36,6 @@ class Observer:
         # JSON is YAML.
         (folder / "prometheus.yml").write_text(json.dumps(config))
         (folder / RULES.name).write_text(json.dumps(rules))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        assert PROGRAM is not None
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    PROGRAM,
-                    f"--config.file={self._folder}/prometheus.yml",
-                    f"--storage.tsdb.path={self._folder}/data",
-                    f"--web.listen-address=127.0.0.1:{self._port}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            wait_for("Prometheus scrapes", self._scrapes)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def _scrapes(self) -> bool:
-        try:
-            return [one["value"][1] for one in self.now("up")] == ["1"]
-        except OSError:
-            return False
 
     def get(self, path: str, **query: str) -> Any:
         """Ask the API, and give its data.
@@ -80,7 +44,7 @@ class Observer:
             PromQlError: if it says that something is wrong.
             OSError: if it does not answer.
         """
-        url = f"http://127.0.0.1:{self._port}/api/v1/{path}?" + urllib.parse.urlencode(query)
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?" + urllib.parse.urlencode(query)
         try:
             with urllib.request.urlopen(url, timeout=20) as answer:
                 return json.load(answer)["data"]

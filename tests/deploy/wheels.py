@@ -3,32 +3,26 @@
 What it needs is fetched once, into `build/` of the checkout.
 """
 
-import fcntl
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.kept import kept
+
 HOME = Path(__file__).parents[2]
-BUILD = HOME / "build"
 LOCK = HOME / "requirements-daemon.lock"
 
 
 def daemon_wheels(python: str) -> Path:
     """Give the folder with what the daemon needs on a *python*, such as "3.11"."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]
-    complete = BUILD / f"wheels-{python}-{digest}"
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "wheels.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not complete.exists():
-            partial = complete.with_name(complete.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            wanted = ["--require-hashes", "--only-binary=:all:", f"--requirement={LOCK}"]
-            _pip("download", f"--dest={partial}", f"--python-version={python}", *wanted)
-            partial.rename(complete)
-    return complete
+    wanted = ["--require-hashes", "--only-binary=:all:", f"--requirement={LOCK}"]
+
+    def fetch(folder: Path, _lock: int) -> None:
+        _pip("download", f"--dest={folder}", f"--python-version={python}", *wanted)
+
+    return kept(f"wheels-{python}-{digest}", fetch)
 
 
 def own_wheel(folder: Path) -> Path:

@@ -26,6 +26,14 @@ CORNER = """
     const box = document.querySelector("#canvas").getBoundingClientRect();
     return [box.x, box.y];
 """
+LOOK = """
+    const { Camera } = await import("./page/camera.js");
+    const camera = new Camera();
+    camera.yaw = 0;
+    const seen = [[0, -1, 0], [0, 1, 0], [0, 1, 1]].map(camera.view(400, 400));
+    camera.turn(0.3, 0);
+    return [...seen, camera.view(400, 400)([0, -1, 0])];
+"""
 DONE = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -166,6 +174,33 @@ def test_what_is_under_the_mouse_is_named_and_a_click_chooses_it(browser):
         ActionChains(browser.driver).click().perform()
         assert browser.text("#one .head") == "lonely"
         assert browser.text("#rows tr[aria-selected=true] .link") == "lonely"
+
+
+def test_what_is_nearer_is_larger_and_goes_with_the_mouse(browser):
+    """A cube that turned against the hand, or inside out, would show what isn't so."""
+    with daemon(make_status()) as (_, server):
+        browser.open(server.url)
+        front, back, top, turned = browser.compute(LOOK)
+
+    assert front["depth"] < back["depth"]
+    assert front["size"] > 1 > back["size"]
+    assert front["y"] > back["y"] > top["y"]  # looked at from above
+    assert turned["x"] > front["x"]
+
+
+def test_another_bundle_is_another_space(browser):
+    """Where a link was among the anchors of before says nothing of where it is among these."""
+    links = [make_link("a", "blocked")]
+    with daemon(make_status(worst=links)) as (board, server):
+        browser.open(server.url)
+        wide = tuple((10.0 * x, 10.0 * y, 10.0 * z) for x, y, z in ((1, 1, 1), (-1, -1, -1)))
+        space = make_space(links, bundle="another", dimensions=16, known=wide)
+
+        board.publish(make_status(worst=links), space=space)
+
+        browser.wait(SHOWS, "#embedding-words", "16 dimensions")
+        hover(browser, (0.5, 0.5, 0.5))
+        assert "anchor" in browser.text("#tip")  # all of them in the middle now
 
 
 def test_anchors_are_told_apart_from_links(night):

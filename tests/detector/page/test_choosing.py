@@ -25,6 +25,10 @@ def test_links_are_found_by_name_and_by_pattern(browser):
         browser.wait(SHOWS, "#embedding-words", "8 links")
 
         field.clear()
+        field.send_keys("trunk-*")  # is of the whole name, and none begins so
+        browser.wait(f"{ROWS} === 0")
+
+        field.clear()
         field.send_keys("nowhere")
         browser.wait(f"{ROWS} === 0")
         assert browser.one("#no-links").text == "no link matches"
