@@ -1,5 +1,6 @@
 """The clients' common part: what each is told of the broker, and what it says of it."""
 
+import threading
 import time
 
 import msgspec
@@ -41,8 +42,10 @@ def test_where_nobody_listens_is_said_with_the_reason():
     for at, why in (("127.0.0.1:1", "connection refused"), ("no-host.invalid:1", "DNS")):
         access = Access(Kafka(bootstrap=at))
         with pytest.raises(AwayError, match=f"^no broker answers at {at}: {why}"):
-            access.admin(bootstrap_timeout_ms=300)
+            access.admin(bootstrap_timeout_ms=300, client_id="in-vain")
         assert access.why() == ""
+    # Or a night without a broker would be ten thousand threads.
+    assert not any("in-vain" in thread.name for thread in threading.enumerate())
 
 
 def test_it_ends_with_an_error_of_the_settings_unless_it_is_patient(secured, login):
@@ -61,6 +64,22 @@ def test_it_ends_with_an_error_of_the_settings_unless_it_is_patient(secured, log
         clock.now += 2.0  # too early for another attempt, and long enough
         with pytest.raises(kind, match="its certificate has expired"):
             access.producer()
+
+
+def test_whoever_was_let_in_once_is_never_told_to_end(secured, login):
+    """The password was right yesterday, so somebody is about to put the new one there."""
+    path = login.write(PASSWORD)
+    sasl = Sasl(mechanism="SCRAM-SHA-256", username=USER, password_file=str(path))
+    tls, clock = Tls(enabled=True, ca=str(login.ca)), Clock()
+    kafka = Kafka(bootstrap=secured.at("SCRAM"), tls=tls, sasl=sasl, refused_seconds=1.0)
+    access = Access(kafka, clock=clock)
+    access.producer().close()
+    login.write("wrong")
+
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="wrong name or password"):
+            access.producer()
+        clock.now += 1000.0
 
 
 def test_a_password_file_that_is_gone_is_no_crash_but_a_refusal(secured, login):

@@ -24,9 +24,9 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Start one browser for all tests of the page."""
+    """Start one browser for all tests of the page, and end it with the last of them."""
     for program in (CHROMIUM, DRIVER):
         if not program.exists():
             pytest.skip(f"no {program}: Debian has it in chromium and chromium-driver")
