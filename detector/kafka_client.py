@@ -145,6 +145,8 @@ class Access:
         """Note that an attempt came to nothing."""
         why = refusal(error, address, self.settings)
         with self._lock:
+            if why is None and not error.args:
+                return  # we ended it ourselves, so nothing was learnt
             if why is None:
                 self._away = away(error, self.settings)
                 self._doors.clear(address)

@@ -5,6 +5,7 @@ import time
 
 import msgspec
 import pytest
+from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
 
 from detector.config import ConfigError, Kafka, Sasl, Tls
 from detector.kafka_client import Access, AwayError, RefusedError, arguments
@@ -159,3 +160,17 @@ def test_one_broker_with_an_old_certificate_does_not_keep_us_from_the_others(
         access.producer(bootstrap_timeout_ms=2000).close()
     with pytest.raises(RefusedError, match="signed by nobody known to"):
         Access(Kafka(bootstrap=both, tls=stranger)).admin(bootstrap_timeout_ms=3000)
+
+
+def test_an_attempt_that_we_end_ourselves_opens_no_door():
+    """Clients come and go all the time; with each the pauses would begin anew."""
+    access = Access(Kafka(bootstrap="a:1"), clock=Clock())
+    access.failed("a:1", SaslAuthenticationFailedError("no"))
+
+    access.failed("a:1", KafkaConnectionError())
+    shut = access.why(), access.wait("a:1")
+    access.failed("a:1", KafkaConnectionError("111 ECONNREFUSED"))
+
+    assert "wrong name or password" in shut[0] or "'no'" in shut[0]
+    assert shut[1] > 0
+    assert (access.why(), access.wait("a:1")) == ("", 0.0)

@@ -73,6 +73,21 @@ def test_points_are_drawn(browser):
         assert browser.run(COLOURED) > before + 300
 
 
+def test_links_in_other_states_are_faint_while_some_are_chosen(browser):
+    """Whoever presses *blocked* sees where those lie, and the others still."""
+    links = [make_link(f"a-{n}", "blocked") for n in range(20)]
+    with daemon(make_status(worst=links)) as (_, server):
+        browser.open(server.url)
+        browser.run(DONE)
+        before = browser.run(COLOURED)
+
+        browser.open(f"{server.url}/#state=normal")
+        browser.wait(SHOWS, "#embedding-words", "20 links")
+        browser.run(DONE)
+
+        assert browser.run(COLOURED) < before - 200
+
+
 def test_it_turns_by_mouse_and_comes_back(night):
     """One sees what lies behind what by turning it."""
     first = picture(night)

@@ -5,6 +5,11 @@ from tests.detector.page.made import HOSTILE, daemon, make_space
 from tests.detector.top.made import make_event, make_link, make_status
 
 OPEN, CLOSE = "\u2039", "\u203a"  # around what is spelt out
+WIDTH = """
+    const words = document.createRange();
+    words.selectNodeContents(document.querySelectorAll("#rows td.link")[arguments[0]]);
+    return words.getBoundingClientRect().width;
+"""
 IS_CHOSEN = "return new URLSearchParams(location.hash.slice(1)).get('one') === arguments[0]"
 ROWS_ARE_THERE = "document.querySelectorAll('#rows tr').length === arguments[1]"
 
@@ -87,8 +92,11 @@ def test_no_name_moves_what_is_around_it(browser):
 
 def test_names_that_look_alike_are_told_apart(browser):
     """`trunk<zero width space>-7` must not pass for trunk-7."""
-    links = [make_link(name) for name in ("trunk-7", "trunk\u200b-7", "trunk-7\u2066")]
+    links = [
+        make_link(name) for name in ("trunk-7", "trunk\u200b-7", "trunk-7\u2066", "a b", "a  b")
+    ]
     with daemon(make_status(worst=links)) as (_, server):
         browser.open(server.url)
 
-        assert len(set(browser.cells("link"))) == 3
+        assert len(set(browser.cells("link"))) == 5
+        assert browser.run(WIDTH, 4) > browser.run(WIDTH, 3)  # two spaces are not drawn as one

@@ -4,7 +4,7 @@ import pytest
 
 from detector.top import words
 from tests.detector.page.made import daemon, make_many
-from tests.detector.top.made import NOW_MS, bad_night
+from tests.detector.top.made import NOW_MS, bad_night, make_link, make_status
 
 READ = """
     const { lasting, moment } = await import("./page/words.js");
@@ -15,6 +15,11 @@ COLOUR = "return getComputedStyle(document.documentElement).getPropertyValue(arg
 MARKS = """
     const names = [...document.styleSheets[0].cssRules[0].style];
     return names.filter((name) => name.startsWith("--is-"));
+"""
+MARKS_SHOWN = """
+    const marks = [...document.querySelectorAll("#rows td.state svg")];
+    const shapes = marks.map((mark) => mark.firstChild.getAttribute("d"));
+    return [shapes, marks.map((mark) => getComputedStyle(mark).fill)];
 """
 ALL_INSIDE = """
     const cells = [...document.querySelectorAll("#rows td")];
@@ -50,6 +55,17 @@ def test_words_can_be_read_in_either_scheme(browser, dark):
     assert len(marks) > 10
     assert min(contrast(word, paper) for word in letters for paper in papers) >= 4.5
     assert min(contrast(mark, paper) for mark in marks for paper in papers) >= 3
+
+
+def test_every_state_has_a_mark_of_its_own(browser):
+    """What operators taught is told apart without reading, and without colour too."""
+    states = ["normal", "blocked", "capacity-limited", "unknown", "silent", None, "flood", "dead"]
+    links = [make_link(f"link-{state}", state) for state in states]
+    with daemon(make_status(worst=links)) as (_, server):
+        browser.open(server.url)
+        shapes, colours = browser.run(MARKS_SHOWN)
+
+    assert len(shapes) == len(set(shapes)) == len(set(colours)) == len(states)
 
 
 def contrast(one: str, other: str) -> float:
