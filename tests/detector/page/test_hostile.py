@@ -7,7 +7,7 @@ from tests.detector.top.made import make_event, make_link, make_status
 OPEN, CLOSE = "\u2039", "\u203a"  # around what is spelt out
 WIDTH = """
     const words = document.createRange();
-    words.selectNodeContents(document.querySelectorAll("#rows td.link")[arguments[0]]);
+    words.selectNode(document.querySelectorAll("#rows td.link bdi")[arguments[0]].firstChild);
     return words.getBoundingClientRect().width;
 """
 IS_CHOSEN = "return new URLSearchParams(location.hash.slice(1)).get('one') === arguments[0]"
