@@ -69,8 +69,8 @@ class Supervisor:
     ) -> "Supervisor":
         """Tell whoever *environ* names, if it names anybody."""
         send = _sender(environ.get("NOTIFY_SOCKET", ""))
-        is_on_kafka = "kafka" in (settings.source, *settings.sinks)
-        waits_for = f"the broker {settings.kafka.bootstrap}" if is_on_kafka else "captures"
+        broker = f"the broker {settings.kafka.bootstrap}"
+        waits_for = broker if settings.has_broker else "captures"
         return cls(
             send, watchdog_seconds=watchdog_seconds(environ), waits_for=waits_for, clock=clock
         )

@@ -67,7 +67,7 @@ class Space:
 
     def look(self, links: Mapping[str, LinkState], worst: Iterable[LinkStatus]) -> SpaceStatus:
         """Choose the links in depth anew, *worst* before others, and tell what is noted."""
-        self._choose(links, [one.link for one in worst], links)
+        self._choose(links, [one.link for one in worst])
         noted = [
             (links[name], self._newest[name])
             for name in self._chosen
@@ -94,13 +94,10 @@ class Space:
         """Tell programs how it is."""
         return figures(self.status)
 
-    def _choose(
-        self, links: Mapping[str, LinkState], worst: Sequence[str], every: Iterable[str]
-    ) -> None:
+    def _choose(self, links: Mapping[str, LinkState], worst: Sequence[str]) -> None:
         faults = (name for name in worst if name in links and links[name].label not in RESTING)
-        before = (name for name in self._chosen if name in links)
         chosen: dict[str, None] = {}
-        for names in (faults, before, worst, every):
+        for names in (faults, self._chosen, worst, links):
             for name in names:
                 if len(chosen) == self._most:
                     break
