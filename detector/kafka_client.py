@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
 from . import credentials
@@ -20,11 +20,11 @@ from .config import ConfigError, Kafka
 from .figures import Figure
 from .kafka_connecting import AwayError, RefusedError, open_client
 from .kafka_doors import Doors
-from .kafka_refusal import away, refusal
+from .kafka_refusal import away, is_answer, refusal
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Access", "AwayError", "RefusedError", "arguments", "partitions"]
+__all__ = ["Access", "AwayError", "RefusedError", "arguments", "partitions", "stuck_at"]
 
 
 def arguments(kafka: Kafka) -> dict[str, Any]:
@@ -58,6 +58,13 @@ def partitions(admin: Any, topic: str) -> int:
     if found["error_code"] == TopicAuthorizationFailedError.errno:
         raise TopicAuthorizationFailedError(topic)
     return len(found["partitions"])
+
+
+def stuck_at(consumer: Any, error: Exception) -> TopicPartition | None:
+    """Say at which partition's record a poll failed; None where *error* is of no record."""
+    # Only the fetcher knows; kafka-python is pinned below 3.1.
+    stuck = consumer._fetcher._next_partition_records
+    return None if not stuck or is_answer(error) else stuck.topic_partition
 
 
 class Access:

@@ -16,8 +16,8 @@ from kafka.errors import IllegalStateError, KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
-from .kafka_client import Access, RefusedError
-from .kafka_refusal import in_words, is_answer
+from .kafka_client import Access, RefusedError, stuck_at
+from .kafka_refusal import in_words
 from .source import Message, Move, Place, Vitals
 
 log = logging.getLogger(__name__)
@@ -157,14 +157,12 @@ class KafkaSource:
 
     def _skip(self, error: Exception) -> Sequence[Message]:
         """Step over a record that the client can't read; polling it again would never return."""
-        # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
-        stuck = self._consumer._fetcher._next_partition_records
-        if not stuck or is_answer(error):
+        place = stuck_at(self._consumer, error)
+        if place is None:
             # Not a record but the broker's answer, such as a missing topic: the client retries.
             log.warning("poll failed", extra={"why": in_words(error, self._settings)})
             time.sleep(PAUSE_SECONDS)
             return []
-        place = stuck.topic_partition
         try:
             offset = self._consumer.position(place)
             self._consumer.seek(place, offset + 1)

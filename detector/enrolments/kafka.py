@@ -19,8 +19,8 @@ from kafka.errors import (
 
 from detector.config import Kafka
 from detector.enrolment import Enrolment, EnrolmentError
-from detector.kafka_client import Access, RefusedError, partitions
-from detector.kafka_refusal import in_words, is_answer
+from detector.kafka_client import Access, RefusedError, partitions, stuck_at
+from detector.kafka_refusal import in_words
 from detector.kafka_sink import close_producer
 from detector.kafka_states import COMPACTED
 
@@ -143,12 +143,10 @@ class KafkaEnrolments:
         try:
             polled: dict[TopicPartition, list[Any]] = self._consumer.poll(STEP_MS)
         except Exception as error:
-            # Only the fetcher knows which partition it was at; kafka-python is pinned below 3.1.
-            stuck = self._consumer._fetcher._next_partition_records
-            if not stuck or is_answer(error):
+            place = stuck_at(self._consumer, error)
+            if place is None:
                 raise
             # Polling a record that the client can't read again would never return.
-            place = stuck.topic_partition
             offset = self._consumer.position(place)
             self._consumer.seek(place, offset + 1)
             self._unreadable.note((place.topic, place.partition, offset), repr(error))
