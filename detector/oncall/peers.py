@@ -15,6 +15,7 @@ from .silence import Silence
 
 SAY_SECONDS = 2.0  # from one word to the next
 PATIENT_ROUNDS = 2  # of words in which not all was read up, before that is being behind
+QUIET_SECONDS = 6.0  # without a word of a daemon that is still there: its words lie on their way
 LIVE_SECONDS = 15.0  # a daemon that was silent for longer counts no more
 
 
@@ -34,12 +35,14 @@ class Peers:
         self.daemon = daemon
         self._states = states
         self._peers: dict[str, _Peer] = {}
+        self._listened = 0.0  # seconds of the caller's clock
         self._said = float("-inf")
         self._unread: set[Place] = set()  # what of our partitions is not yet read up
         self._delays = 0  # rounds since all was
 
     def listen(self, now: float) -> dict[str, Sighting]:
         """Take the others' words; give, of each exporter, the latest sighting."""
+        self._listened = now
         sightings: dict[str, Sighting] = {}
         for word in self._states.words():
             if word.daemon == self.daemon:
@@ -86,8 +89,9 @@ class Peers:
 
     @property
     def is_any_behind(self) -> bool:
-        """Whether another daemon may have windows that it has not read."""
-        return any(peer.is_behind for peer in self._peers.values())
+        """Whether another daemon may have windows that it has not read, or not told us of."""
+        quiet = self._listened - QUIET_SECONDS
+        return any(peer.is_behind or peer.heard < quiet for peer in self._peers.values())
 
     def is_ours(self, source: str, first: int) -> bool:
         """Whether it is for us to tell of an exporter whose first partition here is *first*."""

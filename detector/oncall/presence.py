@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from detector.source import Place
 
 HOURS = 24
+NEVER = float("-inf")
 LEARNING = 0.02  # weight of one report in what is usual
 
 
@@ -63,11 +64,11 @@ class Exporter:
     """When an exporter was heard of, here or by another daemon, and its links here."""
 
     heard: float
-    heard_here: float = -1.0
-    heard_elsewhere: float = -1.0
+    heard_here: float = NEVER
+    heard_elsewhere: float = NEVER
     alive: float = 0.0  # seconds in which it reported anything; pauses don't count
     gap: float = 1.0  # usual seconds between two times that it was heard
     links: set[str] = field(default_factory=set)
     elsewhere: float = 0.0  # the longest that links elsewhere may take to be late, seconds
     is_lost: bool = False
-    returned: float = -1.0  # when it last came back
+    returned: float = NEVER  # when it last came back

@@ -198,7 +198,10 @@ class Silence:
             exporter = self.exporters.get(source)
             if exporter is None or exporter.is_lost:
                 return False
-            at = exporter.heard + self._exporter_limit(exporter)
+            limit = self._exporter_limit(exporter)
+            # Whoever hears it too may have heard it later, and the word be on its way.
+            is_shared = exporter.heard_elsewhere >= exporter.heard - limit
+            at = exporter.heard + limit + (HEARSAY_SECONDS if is_shared else 0.0)
         if at >= now:
             self._look_at(name, source, at)
         return at < now

@@ -48,6 +48,7 @@ class Kept:
     """The daemon's view of `Topics`; keeps the promises of `States`."""
 
     def __init__(self, topics: Topics) -> None:
+        self.is_held_up = False  # words lie on their way
         self._topics = topics
         self._heard = len(topics.said)
 
@@ -68,6 +69,8 @@ class Kept:
 
     def words(self) -> Sequence[Word]:
         """Give what was said since."""
+        if self.is_held_up:
+            return ()
         words, self._heard = self._topics.said[self._heard :], len(self._topics.said)
         return words
 
@@ -155,8 +158,9 @@ class Life:
         self.clock = clock or WallClock()
         self.source = LiveSource(partitions)
         self.sink = KeepingSink(topics)
+        self.kept = Kept(topics)
         self.service = make_service(
-            self.source, self.sink, states=Kept(topics), clock=self.clock, settings=settings
+            self.source, self.sink, states=self.kept, clock=self.clock, settings=settings
         )
         self.topics = topics
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from functools import partial
+from itertools import chain, zip_longest
 
 import msgspec
 import numpy as np
@@ -366,6 +367,11 @@ def both(one, other, count, ours, theirs):
         other.second(**theirs)
 
 
+def held_up(delays):
+    """Say of each second whether words lie on their way in it."""
+    return [late for delay in delays for late in [True] * delay + [False]]
+
+
 def test_after_a_restart_numbers_of_no_window_yet_are_not_shown_as_numbers(live):
     """A margin of 0.00 says that the verdict is a guess, which nobody has made."""
     first = live()
@@ -443,6 +449,50 @@ def test_a_daemon_that_died_while_it_was_behind_holds_nobody_up(live, topics):
     one.seconds(60)
 
     assert topics.told == [("onset", "probe-1", "telemetry-lost")]
+
+
+@pytest.mark.parametrize("known", range(4))
+@pytest.mark.parametrize("late", [4, 9, 14])
+def test_words_that_are_late_are_waited_for_before_an_exporter_is_lost(live, topics, known, late):
+    """What one of them says would bring it back, only to be lost again: two calls for nothing."""
+    clock, quick = WallClock(), Silence(least_seconds=3, missed_windows=2)
+    one = live(clock=clock, partitions=[0], silence=quick)
+    other = live(clock=clock, partitions=[1], silence=quick)
+    both(one, other, 10, {"a": "normal"}, {"b": "normal@1"})
+    both(one, other, known, {}, {})
+
+    one.kept.is_held_up = other.kept.is_held_up = True
+    both(one, other, late, {}, {})
+    one.kept.is_held_up = other.kept.is_held_up = False
+    both(one, other, 20, {}, {})
+
+    told = [told for told in topics.told if told[2] == "telemetry-lost"]
+    assert told == [("onset", "probe-1", "telemetry-lost")]
+
+
+# Seconds for which words lie on their way, again and again.
+DELAYS = st.lists(st.integers(0, 3), max_size=10)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.integers(0, 3), st.integers(0, 5), DELAYS, DELAYS)
+def test_however_late_words_come_a_lost_exporter_is_told_of_once(
+    make_service, start, alone, ours, theirs
+):
+    """On a busy machine a word lies on its way for seconds; then it is no sign of life."""
+    topics, clock = Topics(), WallClock()
+    quick = Silence(least_seconds=3, missed_windows=2)
+    one = Life(make_service, topics, clock=clock, partitions=[0], silence=quick)
+    other = Life(make_service, topics, clock=clock, partitions=[1], silence=quick)
+    both(one, other, 10 + start, {"a": "normal"}, {"b": "normal@1"})
+    both(one, other, alone, {}, {"b": "normal@1"})
+
+    late = zip_longest(held_up(ours), held_up(theirs), fillvalue=False)
+    for one.kept.is_held_up, other.kept.is_held_up in chain(late, [(False, False)] * 20):
+        both(one, other, 1, {}, {})
+
+    lost = [told for told in topics.told if told[2] == "telemetry-lost"]
+    assert lost == [("onset", "probe-1", "telemetry-lost")]
 
 
 LABELS = st.sampled_from(["normal", "blocked", "capacity-limited"])
