@@ -151,7 +151,7 @@ def open_web(settings: Settings, metrics: Metrics, board: StatusBoard) -> WebSer
     return WebServer(http.host, http.port, pages, asked)
 
 
-def open_board(model: Model) -> StatusBoard:
+def open_board(model: Model, metrics: Metrics) -> StatusBoard:
     """Make the board, with a first word of a daemon that has just started."""
     facts = model.facts
     return StatusBoard(
@@ -160,7 +160,8 @@ def open_board(model: Model) -> StatusBoard:
             bundle=facts["bundle"],
             engine=facts["engine"],
             now_ms=round(time.time() * 1000),
-        )
+        ),
+        idle_seconds=lambda: metrics.idle_seconds,
     )
 
 
@@ -256,16 +257,14 @@ def _pages(metrics: Metrics, settings: Settings) -> dict[str, Callable[[], Page]
         return Page(status, "text/plain; charset=utf-8", words.encode() + b"\n")
 
     def healthz() -> Page:
-        idle = time.time() - metrics.progress_time
+        idle = metrics.idle_seconds
         if idle > settings.http.stalled_seconds:
             return text(503, f"no step was finished for {idle:.0f} s")
         return text(200, "ok")
 
     def readyz() -> Page:
-        if why := metrics.refusal():
+        if why := metrics.unready:
             return text(503, why)
-        if not metrics.is_ready:
-            return text(503, "nothing to read from yet")
         return text(200, "ready")
 
     return status_page() | {

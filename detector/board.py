@@ -94,8 +94,17 @@ class StatusBoard:
     A status never changes once it is published, and is swapped in whole: no lock is needed.
     """
 
-    def __init__(self, first: Status, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        first: Status,
+        clock: Callable[[], float] = time.monotonic,
+        idle_seconds: Callable[[], float] | None = None,
+    ) -> None:
+        """Show *first*; *idle_seconds* says how long the loop was no more alive.
+
+        Without it the loop counts as alive whenever it publishes, and at no other time.
+        """
+        self._clock, self._idle_seconds = clock, idle_seconds
         self.publish(first)
 
     def publish(
@@ -125,12 +134,17 @@ class StatusBoard:
             hits = wanted.choose(pool)
             links = tuple(worst_first(hits, wanted.most))
             matched, searched = len(hits), len(pool)
+        age_seconds, contact = self._clock() - published, status.contact_seconds
         answer = msgspec.structs.replace(
             status,
             worst=links,
             matched=matched,
             searched=searched,
-            age_seconds=self._clock() - published,
+            age_seconds=age_seconds,
+            idle_seconds=self._idle_seconds() if self._idle_seconds else age_seconds,
+            # Nothing was read since.
+            uptime_seconds=status.uptime_seconds + age_seconds,
+            contact_seconds=None if contact is None else contact + age_seconds,
         )
         return _document(answer)
 

@@ -101,7 +101,7 @@ def run(settings: Settings, *, check: bool = False) -> int:
             return 0
         metrics = Metrics(model.bundle.manifest.labels, settings.http.max_links)
         metrics.started(model.facts)
-        board = open_board(model)
+        board = open_board(model, metrics)
         web = open_web(settings, metrics, board)
         with closing(web):
             supervisor = Supervisor.of(settings)

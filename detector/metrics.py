@@ -32,6 +32,7 @@ from .source import Vitals
 from .state import NORMAL, SILENT, TELEMETRY_LOST, UNKNOWN, LinkState
 from .status import Status
 
+AWAY_SECONDS = 15.0  # without a sign of the broker, and that is why there is nothing to read
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BATCH_WINDOWS = (1, 4, 16, 64, 256, 1024, 4096)
 EMBED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
@@ -49,8 +50,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._standing = Series(labels, max_links)
         self.registry.register(self._standing)
-        self.progress_time = time.time()  # Unix time, seconds
-        self._is_assigned = False
+        self._progressed = time.monotonic()
         self.refusal: Callable[[], str] = str  # says why the broker refuses us; "": it doesn't
         self._followers: list[Callable[[], None]] = []  # whom progress is told to
         self._seen = Vitals()  # as of the last step: a counter takes what was added since
@@ -194,7 +194,26 @@ class Metrics:
     @property
     def is_ready(self) -> bool:
         """Whether there is something to read from, and the broker lets us."""
-        return self._is_assigned and not self.refusal()
+        return not self.unready
+
+    @property
+    def unready(self) -> str:
+        """Why it is not ready; nothing if it is."""
+        if refusal := self.refusal():
+            return refusal
+        if self._seen.is_assigned:
+            return ""
+        if not self._seen.contact:
+            return "nothing to read from yet: the broker has not been heard of"
+        silent_seconds = time.time() - self._seen.contact
+        if silent_seconds > AWAY_SECONDS:
+            return f"nothing to read from: nothing of the broker for {silent_seconds:.0f} s"
+        return "nothing to read from: no partition is ours"
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long the loop has given no sign of progress."""
+        return time.monotonic() - self._progressed
 
     def followed_by(self, follower: Callable[[], None]) -> None:
         """Call *follower* at each sign of progress too."""
@@ -239,7 +258,6 @@ class Metrics:
     def progress(self, vitals: Vitals) -> None:
         """Note that a step is done, and how the source is."""
         self.beat()
-        self._is_assigned = vitals.is_assigned
         self._contact.set(vitals.contact)
         self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
         self._rebalances.inc(vitals.rebalances - self._seen.rebalances)
@@ -251,8 +269,8 @@ class Metrics:
 
     def beat(self) -> None:
         """Note that the loop is alive, though a step is waiting for something outside."""
-        self.progress_time = time.time()
-        self._progress.set(self.progress_time)
+        self._progressed = time.monotonic()
+        self._progress.set(time.time())
         for follower in self._followers:
             follower()
 

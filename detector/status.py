@@ -105,7 +105,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int  # the daemon's clock, Unix time
     engine: str = ""
     uptime_seconds: float = 0.0
-    age_seconds: float = 0.0  # of this document; beyond a few the daemon's loop stands
+    age_seconds: float = 0.0  # of this document; beyond a few the loop is in the midst of a step
+    idle_seconds: float = 0.0  # since the loop was last alive; beyond some it stands
     ready: bool = False
     refused: str = ""  # why the broker refuses us
     contact_seconds: float | None = None  # since the broker was heard of; None: has no broker

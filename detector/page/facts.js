@@ -5,7 +5,8 @@
 import { count, lasting, number } from "./words.js";
 
 const LEAST_RECALL = 0.8; // of canaries; a label with less is marked
-const STALLED_SECONDS = 5; // a status is published once a second
+const WAITING_SECONDS = 5; // a status is published once a second
+const STALLED_SECONDS = 15; // what waits for the broker tries again every few
 const UNHEARD_SECONDS = 30; // the broker is asked for more all the time
 const RANKS = { bad: 0, odd: 1 };
 const [BAD, ODD] = ["bad", "odd"];
@@ -26,9 +27,15 @@ export function facts(status) {
   ];
 }
 
-/** Tell whether the daemon's loop stands. */
-export function isStalled(status) {
-  return status.age_seconds > STALLED_SECONDS;
+/** Say what keeps the daemon's loop from its work; nothing if nothing does. */
+export function standstill(status) {
+  if (status.idle_seconds > STALLED_SECONDS) {
+    return `STALLED: the daemon answers, but its loop has stood for ${lasting(status.idle_seconds)}.`;
+  }
+  if (status.age_seconds > WAITING_SECONDS) {
+    return `WAITING: the daemon's loop has tried for ${lasting(status.age_seconds)} to finish a step; mostly it waits for the broker.`;
+  }
+  return "";
 }
 
 function part(words, level = "") {
@@ -40,8 +47,9 @@ function badFirst(parts) {
 }
 
 function loop(status) {
-  if (isStalled(status)) return part(`STALLED for ${lasting(status.age_seconds)}`, BAD);
+  if (status.idle_seconds > STALLED_SECONDS) return part(`STALLED for ${lasting(status.idle_seconds)}`, BAD);
   if (status.refused) return part(`REFUSED: ${status.refused}`, BAD);
+  if (status.age_seconds > WAITING_SECONDS) return part(`WAITING for ${lasting(status.age_seconds)} to finish a step`, BAD);
   return status.ready ? part("ready") : part("NOT READY", BAD);
 }
 

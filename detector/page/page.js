@@ -2,7 +2,7 @@
 
 import { Asking, OLD_MS } from "./asking.js";
 import { Events } from "./events.js";
-import { isStalled } from "./facts.js";
+import { standstill } from "./facts.js";
 import { Hands } from "./hands.js";
 import { Head } from "./head.js";
 import { Links } from "./links.js";
@@ -32,7 +32,7 @@ function heard(answer) {
   newest = answer;
   document.body.dataset.beat = 1 - (Number(document.body.dataset.beat) || 0);
   marks.learn([...Object.keys(status.states), ...Object.keys(status.canary), ...(space?.anchors ?? []).map((anchor) => anchor.label)]);
-  head.trouble(isStalled(status) ? `STALLED: the daemon answers, but its loop has stood for ${lasting(status.age_seconds)}.` : "");
+  head.trouble(standstill(status));
   show();
   tick();
 }

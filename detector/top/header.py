@@ -13,7 +13,8 @@ from detector.status import LOST, CanaryStatus, Status
 from .words import BAD, DIM, GOOD, ODD, Part, by_state, count, date, flow, lasting
 
 LEAST_RECALL = 0.8  # of canaries; a label with less is marked
-STALLED_SECONDS = 5.0  # a status is published once a second
+WAITING_SECONDS = 5.0  # a status is published once a second
+STALLED_SECONDS = 15.0  # what waits for the broker tries again every few
 UNHEARD_SECONDS = 30.0  # the broker is asked for more all the time
 
 
@@ -44,10 +45,12 @@ def _identity(status: Status) -> list[Part]:
 
 def _health(status: Status) -> list[Part]:
     """Say whether the daemon does its work."""
-    if status.age_seconds > STALLED_SECONDS:
-        state = Part(f"STALLED for {lasting(status.age_seconds)}", BAD)
+    if status.idle_seconds > STALLED_SECONDS:
+        state = Part(f"STALLED for {lasting(status.idle_seconds)}", BAD)
     elif status.refused:
         state = Part(f"REFUSED: {status.refused}", BAD)
+    elif status.age_seconds > WAITING_SECONDS:
+        state = Part(f"WAITING for {lasting(status.age_seconds)} to finish a step", BAD)
     elif not status.ready:
         state = Part("NOT READY", BAD)
     else:

@@ -37,9 +37,10 @@ def test_the_probes_ask_for_pages_that_there_are(bundle_path):
     environ = {"BUNDLE": str(bundle_path), "HTTP__PORT": "0"}
     settings = load(None, {f"ANCHORWATCH__{name}": value for name, value in environ.items()})
     asked = {probe: manifests.container()[probe]["httpGet"]["path"] for probe in PROBES}
-    board = open_board(open_model(settings))
+    metrics = Metrics(("normal",), 10)
+    board = open_board(open_model(settings), metrics)
 
-    with closing(open_web(settings, Metrics(("normal",), 10), board)) as web:
+    with closing(open_web(settings, metrics, board)) as web:
         web.start()
         status = {probe: ask(f"{web.url}{path}") for probe, path in asked.items()}
 

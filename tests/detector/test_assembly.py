@@ -119,7 +119,7 @@ def test_the_bundle_decides_whether_there_is_a_second_opinion(service, tmp_path,
 @pytest.mark.parametrize("most", [0, 2])
 def test_as_many_links_as_the_settings_say_are_shown_in_depth(service, settings, most):
     """Each costs a handful of series, and each of those costs money somewhere."""
-    board = open_board(open_model(settings()))
+    board = open_board(open_model(settings()), Metrics((), 0))
 
     made = service(board, HTTP__IN_DEPTH=str(most))
     run(made)
@@ -656,10 +656,11 @@ def test_max_links_bounds_the_series_on_the_page(service, ask, max_links, listed
 
 
 @pytest.mark.parametrize(("seconds", "status"), [("60", 503), ("600", 200)])
-def test_stalled_seconds_decides_when_the_daemon_counts_as_hung(ask, seconds, status):
+def test_stalled_seconds_decides_when_the_daemon_counts_as_hung(ask, monkeypatch, seconds, status):
     """A probe restarts the daemon on this word."""
     metrics = Metrics(("normal",), 10)
-    metrics.progress_time = time.time() - 300
+    started = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: started + 300)
 
     answer = ask(metrics, "/healthz", HTTP__STALLED_SECONDS=seconds)
 
@@ -679,7 +680,7 @@ def test_readiness_is_that_there_is_something_to_read_from(ask):
 
 def test_a_broker_that_refuses_us_is_told_of_everywhere_alike(service, settings, ask):
     """A page that says ready and a probe that says no send somebody to the wrong place."""
-    board = open_board(open_model(settings()))
+    board = open_board(open_model(settings()), Metrics((), 0))
     made = service(board)
     run(made)
     made.clock = lambda: Moment(1e9, 1e9)
@@ -698,16 +699,29 @@ def test_how_everything_stands_is_a_page_from_the_start(settings, ask):
     """`anchorwatch top` finds the daemon while that is still waiting for its broker."""
     model = open_model(settings())
 
-    status, text, _ = ask(Metrics(("normal",), 10), "/status", open_board(model))
+    status, text, _ = ask(Metrics(("normal",), 10), "/status", open_board(model, Metrics((), 0)))
 
     shown = msgspec.json.decode(text)
     assert (status, shown["bundle"], shown["ready"]) == (200, model.bundle.id, False)
     assert shown["engine"] == "onnxruntime"
 
 
+def test_a_delivery_that_is_tried_again_is_no_standstill(settings, monkeypatch):
+    """The page and `top` say which of the two it is; only one is mended by a restart."""
+    metrics = Metrics(("normal",), 10)
+    board = open_board(open_model(settings()), metrics)
+    started = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: started + 300)
+    shown = [msgspec.json.decode(board.page().body, type=Status)]
+    metrics.beat()
+    shown.append(msgspec.json.decode(board.page().body, type=Status))
+
+    assert [round(one.idle_seconds / 100) for one in shown] == [3, 0]
+
+
 def test_the_status_page_answers_for_the_links_that_are_asked_for(service, settings, ask):
     """With ten thousand links nobody looks for one by reading."""
-    board = open_board(open_model(settings()))
+    board = open_board(open_model(settings()), Metrics((), 0))
     made = service(board)
     run(made)
 

@@ -63,6 +63,19 @@ def test_a_status_says_how_old_it_is():
     assert seen(board).age_seconds == 47
 
 
+def test_a_loop_that_waits_is_told_from_one_that_stands():
+    """One tries to deliver again and again, and needs a broker; the other needs a restart."""
+    clock = Clock()
+    board = StatusBoard(make_status(), clock, idle_seconds=lambda: 2.0)
+    board.publish(make_status(uptime_seconds=60.0, contact_seconds=0.5))
+    clock.sleep(47)
+
+    shown = seen(board)
+
+    assert (shown.age_seconds, shown.idle_seconds) == (47, 2)
+    assert (shown.uptime_seconds, shown.contact_seconds) == (107, 47.5)
+
+
 def test_two_hundred_links_are_listed_unless_asked():
     """A browser gets a page that it can show, a script as much as it wants up to a thousand."""
     board = StatusBoard(make_status(make_links(3000)))

@@ -56,6 +56,7 @@ def whole() -> Status:
         engine="onnxruntime",
         uptime_seconds=90.5,
         age_seconds=0.25,
+        idle_seconds=0.125,
         ready=True,
         contact_seconds=0.5,
         lag_messages=3,

@@ -120,10 +120,13 @@ def publish(board: StatusBoard, status: Status, seed: int = 0) -> None:
 
 @contextlib.contextmanager
 def daemon(
-    first: Status, port: int = 0, clock: Callable[[], float] = lambda: 0.0
+    first: Status,
+    port: int = 0,
+    clock: Callable[[], float] = lambda: 0.0,
+    idle_seconds: Callable[[], float] | None = None,
 ) -> Iterator[tuple[StatusBoard, WebServer]]:
     """Serve the page as the daemon does; by the usual clock nothing gets old."""
-    board = StatusBoard(first, clock)
+    board = StatusBoard(first, clock, idle_seconds)
     publish(board, first)
     asked = {"/status": board.page, "/space": board.space_page}
     server = WebServer("127.0.0.1", port, status_page(), asked)

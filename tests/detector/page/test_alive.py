@@ -56,6 +56,19 @@ def test_a_daemon_whose_loop_stands_is_not_taken_for_one_that_works(browser):
         assert "STALLED for 47 s" in browser.text("#facts")
 
 
+def test_a_daemon_that_waits_for_its_broker_is_not_said_to_hang(browser):
+    """Starting it anew would help nothing."""
+    clock = Clock()
+    with daemon(bad_night(), clock=clock, idle_seconds=lambda: 2.0) as (_, server):
+        browser.open(server.url)
+        clock.sleep(47)
+        browser.wait(SHOWS, "#trouble", "WAITING")
+
+        browser.wait(IS_OLD)
+        assert "WAITING for 47 s" in browser.text("#facts")
+        assert "NOT HEARD for 47 s" in browser.text("#facts")
+
+
 def test_the_page_says_so_itself_when_its_script_has_stopped(browser):
     """Whatever stops the script, an engineer isn't left looking at an old picture."""
     with daemon(bad_night()) as (_, server):

@@ -13,7 +13,7 @@ from detector.web import WebServer
 @contextlib.contextmanager
 def daemon(first: Status, port: int = 0) -> Iterator[tuple[StatusBoard, WebServer]]:
     """Serve a board as the daemon does."""
-    board = StatusBoard(first)
+    board = StatusBoard(first, clock=lambda: 0.0)
     server = WebServer("127.0.0.1", port, {}, {"/status": board.page})
     with contextlib.closing(server):
         server.start()

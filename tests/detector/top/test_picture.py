@@ -329,7 +329,11 @@ def test_the_newest_fault_is_explained_in_full_where_the_table_has_no_room():
             "REFUSED: wrong password   broker heard 0.4 s ago   1,200 windows/s   lag 0 messages",
         ),
         (
-            {"age_seconds": 47.0, "contact_seconds": 31.0},
+            {"age_seconds": 9.0, "contact_seconds": None, "windows_per_second": 0.0},
+            "WAITING for 9 s to finish a step   no broker   0 windows/s   lag 0 messages",
+        ),
+        (
+            {"age_seconds": 47.0, "idle_seconds": 47.0, "contact_seconds": 31.0},
             "STALLED for 47 s   BROKER NOT HEARD for 31 s   1,200 windows/s   lag 0 messages",
         ),
         (
@@ -345,7 +349,7 @@ def test_the_daemons_own_health_is_said_with_the_worst_first(changes, line):
 
 def test_a_status_of_a_second_or_two_ago_is_no_alarm():
     """It is made once a second, and a long batch takes another."""
-    assert lines(make_status(age_seconds=4.0))[1].startswith("ready")
+    assert lines(make_status(age_seconds=4.0, idle_seconds=4.0))[1].startswith("ready")
 
 
 @pytest.mark.parametrize(
