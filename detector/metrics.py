@@ -32,7 +32,7 @@ from .source import Vitals
 from .state import NORMAL, SILENT, TELEMETRY_LOST, UNKNOWN, LinkState
 from .status import Status
 
-AWAY_SECONDS = 15.0  # without a sign of the broker, and that is why there is nothing to read
+AWAY_SECONDS = 15.0  # without a sign of the broker, and it counts as away
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BATCH_WINDOWS = (1, 4, 16, 64, 256, 1024, 4096)
 EMBED_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
@@ -161,7 +161,7 @@ class Metrics:
         )
         ready = Gauge(
             "anchorwatch_ready",
-            "1 once the encoder is warm and the source has something to read from, else 0.",
+            "1 while the encoder is warm and there is something to read from, else 0.",
             registry=registry,
         )
         # Asked for when it is scraped: a broker may refuse us while a step waits for it.
@@ -201,14 +201,12 @@ class Metrics:
         """Why it is not ready; nothing if it is."""
         if refusal := self.refusal():
             return refusal
-        if self._seen.is_assigned:
-            return ""
-        if not self._seen.contact:
+        vitals = self._seen
+        if not vitals.contact:
             return "nothing to read from yet: the broker has not been heard of"
-        silent_seconds = time.time() - self._seen.contact
-        if silent_seconds > AWAY_SECONDS:
+        if (silent_seconds := time.time() - vitals.contact) > AWAY_SECONDS:
             return f"nothing to read from: nothing of the broker for {silent_seconds:.0f} s"
-        return "nothing to read from: no partition is ours"
+        return "" if vitals.is_assigned else "nothing to read from: no partition is ours"
 
     @property
     def idle_seconds(self) -> float:
@@ -258,6 +256,10 @@ class Metrics:
     def progress(self, vitals: Vitals) -> None:
         """Note that a step is done, and how the source is."""
         self.beat()
+        self.see(vitals)
+
+    def see(self, vitals: Vitals) -> None:
+        """Note how the source is."""
         self._contact.set(vitals.contact)
         self._commits_failed.inc(vitals.commits_failed - self._seen.commits_failed)
         self._rebalances.inc(vitals.rebalances - self._seen.rebalances)

@@ -79,6 +79,8 @@ class Service:
         """Take one batch the whole way, and say how many windows it had."""
         self._exchange()
         batch = self.batches.next(poll_seconds)
+        # Before anything waits for the broker, so that whoever asks meanwhile knows of it.
+        self.metrics.see(self.source.vitals)
         moment = self.clock()
         if lost := self._follow(moment):
             batch = batch.without(lost)
@@ -159,11 +161,10 @@ class Service:
         if since < float("inf") and roster.attention.is_paying:
             self.standing.tally.watch(len(links), since)
         scores = self.duty.canaries.recall.scores() if self.duty.canaries is not None else {}
-        status, refused = self.standing.status(moment, vitals, scores), self.metrics.refusal()
         status = msgspec.structs.replace(
-            status,
-            ready=status.ready and not refused,
-            refused=refused,
+            self.standing.status(moment, vitals, scores),
+            ready=self.metrics.is_ready,
+            refused=self.metrics.refusal(),
             enrolled=len(self.duty.sight.enrolled),
             **self.learning.statuses,
         )

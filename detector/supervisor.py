@@ -174,16 +174,22 @@ def line_of(status: Status, waits_for: str) -> str:
     is_away = status.contact_seconds is not None and status.contact_seconds > WAITING_SECONDS
     if status.refused:
         parts[:1] = [status.refused, parts[0]]
-    elif not status.ready:
-        # A broker that never was heard of was last heard of in 1970.
-        parts[:1] = [f"waiting for {waits_for}" if is_away else "no partitions yet", parts[0]]
     elif is_away:
-        parts[:1] = [f"nothing of {waits_for} for {status.contact_seconds:.0f} s", parts[0]]
+        parts[:1] = [_away(status, waits_for), parts[0]]
+    elif not status.ready:
+        parts[:1] = ["no partitions yet", parts[0]]
     if status.contact_seconds is not None:
         parts[-1] += f", lag {status.lag_messages}"
     line = "; ".join([*parts, f"bundle {status.bundle}"])
     # Labels are what somebody enrolled: a line break in one must not be another word to systemd.
     return "".join(c if c.isprintable() else "?" for c in line)[:MOST_CHARACTERS]
+
+
+def _away(status: Status, waits_for: str) -> str:
+    seconds = status.contact_seconds or 0.0
+    # What never was heard of was last heard of in 1970.
+    never = seconds > status.uptime_seconds + WAITING_SECONDS
+    return f"waiting for {waits_for}" if never else f"nothing of {waits_for} for {seconds:.0f} s"
 
 
 def _links(status: Status) -> str:

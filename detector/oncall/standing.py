@@ -61,7 +61,6 @@ class Standing:
             engine=self.facts.get("engine", ""),
             now_ms=moment.ms,
             uptime_seconds=moment.now - self._begun,
-            ready=vitals.is_assigned,
             contact_seconds=self._contact(moment, vitals),
             lag_messages=sum(vitals.lag.values()),
             windows_per_second=self._pace.note(moment.now, self.tally.windows),

@@ -475,7 +475,6 @@ def test_how_the_source_is_is_exported(metrics):
     assert value(metrics, "anchorwatch_commits_failed_total") == 1
     assert value(metrics, "anchorwatch_lag_messages", topic="windows", partition="0") == 7
     assert value(metrics, "anchorwatch_lag_messages", topic="windows", partition="1") == 0
-    assert value(metrics, "anchorwatch_ready") == 1
 
 
 def test_a_counter_takes_what_was_added_since(metrics):
@@ -508,7 +507,7 @@ def test_it_is_ready_while_there_is_something_to_read_from(metrics):
     """A load balancer, or a person, must not count on a daemon without partitions."""
     told = [metrics.is_ready]
     for is_assigned in (True, False):
-        metrics.progress(Vitals(is_assigned=is_assigned))
+        metrics.progress(Vitals(is_assigned=is_assigned, contact=time.time()))
         told.append(metrics.is_ready)
 
     assert told == [False, True, False]
@@ -516,20 +515,23 @@ def test_it_is_ready_while_there_is_something_to_read_from(metrics):
 
 
 @pytest.mark.parametrize(
-    ("ago", "words"),
+    ("is_assigned", "ago", "words"),
     [
-        (None, "nothing to read from yet: the broker has not been heard of"),
-        (2, "nothing to read from: no partition is ours"),
-        (100, "nothing to read from: nothing of the broker for 100 s"),
+        (False, None, "nothing to read from yet: the broker has not been heard of"),
+        (False, 2, "nothing to read from: no partition is ours"),
+        (False, 100, "nothing to read from: nothing of the broker for 100 s"),
+        (True, 100, "nothing to read from: nothing of the broker for 100 s"),
+        (True, 2, ""),
     ],
 )
-def test_whoever_asks_is_told_why_it_is_not_ready(metrics, ago, words):
+def test_whoever_asks_is_told_why_it_is_not_ready(metrics, is_assigned, ago, words):
     """A spare daemon and one without a broker need different people."""
     contact = time.time() - ago if ago is not None else 0.0
 
-    metrics.progress(Vitals(contact=contact))
+    metrics.see(Vitals(is_assigned=is_assigned, contact=contact))
 
     assert metrics.unready == words
+    assert value(metrics, "anchorwatch_ready") == (not words)
 
 
 def test_progress_is_noted_when_a_step_is_done(metrics):

@@ -320,7 +320,14 @@ def test_a_step_that_takes_long_waits_for_nobody(heard):
             f"{FAULTS}; 123 windows/s, lag 7; bundle b",
         ),
         (
-            Status(version="1", bundle="b", now_ms=0, ready=True, contact_seconds=41.4, links=1),
+            Status(
+                version="1",
+                bundle="b",
+                now_ms=0,
+                uptime_seconds=99.0,
+                contact_seconds=41.4,
+                links=1,
+            ),
             "nothing of the broker a:1 for 41 s; 1 link; 0 windows/s, lag 0; bundle b",
         ),
         (
