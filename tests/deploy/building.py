@@ -63,8 +63,16 @@ def _build(debian: Path, pip: list[str], environ: Mapping[str, str]) -> str:
     base = _run(["buildah", "from", "scratch"], environ).strip()
     _run(["buildah", "add", "--quiet", base, str(debian), "/"], environ)
     _run(["buildah", "commit", "--quiet", "--rm", base, "localhost/base"], environ)
-    script = str(ROOT / "deploy" / "container" / "build.sh")
-    return _run([script, "--build-arg", "BASE=localhost/base", *pip], environ)
+    container = ROOT / "deploy" / "container"
+    settings = container / "anchorwatch.toml"
+    usual = settings.stat().st_mode
+    settings.chmod(0o600)  # as a checkout has it that was made with umask 077
+    try:
+        return _run(
+            [str(container / "build.sh"), "--build-arg", "BASE=localhost/base", *pip], environ
+        )
+    finally:
+        settings.chmod(usual)
 
 
 def _own_storage(work: Path) -> dict[str, str]:

@@ -54,6 +54,11 @@ def test_every_service_has_a_health_check_with_patience(name):
     assert check["retries"] >= 3
 
 
+def test_the_daemon_is_the_same_host_after_it_was_made_anew():
+    """Its folder of captures has that name; each older one would stay, outside the quota."""
+    assert DAEMON.says["hostname"]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_nothing_is_to_be_reached_from_beyond_this_machine(name):
     """The broker believes everyone and Grafana shows everyone everything."""

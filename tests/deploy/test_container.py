@@ -90,6 +90,13 @@ def test_it_says_how_it_is_run(image):
     assert check["Timeout"] > 3e9  # nanoseconds: the command's own patience is 3 s
 
 
+def test_its_user_may_read_the_settings(image):
+    """Where the checkout was made with umask 077 nobody else might, and it would not start."""
+    file = image.root / SETTINGS.lstrip("/")
+
+    assert file.stat().st_mode & stat.S_IROTH
+
+
 def test_it_has_the_packages_of_the_lock_and_no_others(image):
     """A package that nobody asked for is one more to patch; a missing one ends the daemon."""
     (packages,) = image.root.glob(PACKAGES)

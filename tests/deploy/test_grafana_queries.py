@@ -1,9 +1,18 @@
 """What the dashboards ask: metrics, labels and rules that are there."""
 
+import json
 import re
+import shutil
+import subprocess
+from itertools import product
+
+import pytest
 
 from tests.deploy.alerts import ALERTS
-from tests.deploy.dashboards import boards, labels_of, metrics_in, queries, variables
+from tests.deploy.dashboards import boards, filled, labels_of, metrics_in, queries, used, variables
+
+JOBS, INSTANCES = ("day", "night"), ("a:9469", "b:9469")
+GRAFANA_S = {"__interval": "1m", "__rate_interval": "5m", "__range": "1h", "job": ".+"}
 
 
 def test_every_metric_that_is_asked_for_is_exported_or_recorded():
@@ -51,6 +60,40 @@ def test_legends_and_columns_name_labels_that_are_there():
             named |= {*step["options"].get("renameByName", {})}
             named |= {*step["options"].get("fields", ())}
         assert named - {"Value"} <= labels, query.where
+
+
+def test_queries_hold_where_two_groups_judge_the_same_links(tmp_path):
+    """A trial beside production, or a link that moves: daemons differ over a state."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (Debian's package `prometheus` has it)")
+    asked = [
+        filled(one.expr, dict.fromkeys(used(one.expr), "one") | GRAFANA_S) for one in queries()
+    ]
+    told = [
+        {"series": f"{metric}{series(metric, job, instance, row)}", "values": "1+1x60"}
+        for metric in labels_of()
+        for job, instance, row in product(JOBS, INSTANCES, ("one", "two"))
+    ]
+    tests = [{"expr": expr, "eval_time": "60m", "exp_samples": []} for expr in asked]
+    group = {"interval": "1m", "input_series": told, "promql_expr_test": tests}
+    file = tmp_path / "two.test.yml"
+    file.write_text(json.dumps({"tests": [group]}))
+
+    done = subprocess.run(
+        ["promtool", "test", "rules", file], capture_output=True, text=True, check=False
+    )
+
+    # What the answers are is another test's.
+    assert "exp:" in done.stderr + done.stdout
+    assert not re.findall(r".*(?:execution|duplicate|many-to|multiple|parse).*", done.stderr)
+
+
+def series(metric, job, instance, row):
+    """Give labels: of a daemon's rows, whose states and labels are the daemon's own."""
+    fixed = {"job": job, "instance": instance, "le": "1", "axis": "x"}
+    own = dict.fromkeys(("state", "label"), f"of {instance}")
+    labels = {name: (fixed | own).get(name, row) for name in sorted(labels_of()[metric])}
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
 
 
 def test_rates_are_over_an_interval_that_grafana_chooses():

@@ -59,4 +59,5 @@ def points(axis: str, *more: str, state: str = "$1") -> str:
     links = f'label_replace({links}, "state", "{state}", "state", "(.*)")'
     named = f'label_join({anchors}, "link", ", ", "anchor", "origin")'
     named = f'label_replace({named}, "state", "anchor: $1", "label", "(.*)")'
-    return f"max by (link, source, state) ({links} or {named})"
+    # By job: each has its own bundle, and so another space.
+    return f"max by (job, link, source, state) ({links} or {named})"

@@ -57,11 +57,10 @@ def plane(up: str) -> Json:
 
 def strangest() -> Json:
     """List the strangest links."""
-    states = f"anchorwatch_link_state{{{J},{OF_EXPORTER}}}"
+    # One of a link's states: two groups, or two daemons for a moment, may each have theirs.
+    states = f"topk by (link, source) (1, anchorwatch_link_state{{{J},{OF_EXPORTER}}})"
     strange = f"topk(20, max by (link, source) ({DEPTH}))"
-    joined = (
-        f"{strange} * on (link, source) group_left (state) max by (link, source, state) ({states})"
-    )
+    joined = f"{strange} * on (link, source) group_left (state) {states}"
     return table(
         "The strangest links",
         "Links in depth by how far their newest window is from everything known; above 1 it is "

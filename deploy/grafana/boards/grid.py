@@ -64,10 +64,20 @@ def source_variable() -> Json:
 
 
 def variable(
-    name: str, label: str, says: str, query: str, *, regex: str = "", many: bool = True
+    name: str,
+    label: str,
+    says: str,
+    query: str,
+    *,
+    regex: str = "",
+    many: bool = True,
+    every: str | None = ".*",
 ) -> Json:
-    """Let the user choose among what Prometheus answers; with *many* also several, or all."""
-    every = {"text": ["All"], "value": ["$__all"], "selected": True}
+    """Let the user choose among what Prometheus answers; with *many* also several, or all.
+
+    All is *every*, a regular expression; without it, each value that there is.
+    """
+    chosen = {"text": ["All"], "value": ["$__all"], "selected": True}
     return {
         "name": name,
         "label": label,
@@ -82,8 +92,8 @@ def variable(
         "sort": 1 if many else 0,
         "multi": many,
         "includeAll": many,
-        "allValue": ".*" if many else None,
-        "current": every if many else {},
+        "allValue": every if many else None,
+        "current": chosen if many else {},
         "hide": 0,
         "options": [],
     }
@@ -104,7 +114,8 @@ def typed(name: str, label: str, says: str) -> Json:
     }
 
 
-JOB = variable("job", "job", "Which daemons", "label_values(anchorwatch_ready, job)")
+# Not just any job: of `up` and of processes others have series too.
+JOB = variable("job", "job", "Which daemons", "label_values(anchorwatch_ready, job)", every=None)
 EXPORTER = variable(
     "source",
     "exporter",
