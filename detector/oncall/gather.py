@@ -6,7 +6,7 @@ only where there could be any, and never longer than told.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
@@ -102,6 +102,15 @@ class Gather:
         while self._waiting:
             self._release()
         return self._take()
+
+    def drop(self, links: Collection[str]) -> None:
+        """Tell nobody what waits of some links."""
+        for gathering in self._waiting:
+            gathering.events = [one for one in gathering.events if one.link not in links]
+        self._ready = [one for one in self._ready if one.link not in links]
+        for link in links:
+            self._latest.pop(link, None)
+        self._held = {event.id for event in self.pending()}
 
     def pending(self) -> tuple[Event, ...]:
         """Give all that is held, for keeping over a restart.

@@ -5,7 +5,8 @@ a few links at a time. Events that nobody was told of yet are kept with those th
 """
 
 import logging
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from detector.events import Event
@@ -41,7 +42,8 @@ class Keeper:
     lost: dict[str, Lost] = field(default_factory=dict)  # by exporter
     _gone: dict[Who, int] = field(default_factory=dict)  # who is no more, to the partition
     _dirty: dict[Who, None] = field(default_factory=dict)  # whose record is to be written
-    _rounds: deque[str] = field(default_factory=deque)  # links in the order of their next record
+    # Links in the order of their next record.
+    _rounds: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _went: float | None = None  # when rounds were last made
     _owed: float = 0.0  # records that should have been written by now
 
@@ -56,13 +58,22 @@ class Keeper:
 
     def meet(self, link: str, source: str) -> None:
         """Keep a new link from now on."""
-        self._rounds.append(link)
+        self._rounds[link] = None
         self.note((link, source))
 
     def forget(self, who: Who, partition: int) -> None:
         """Keep nothing of somebody any more, once all is told."""
         self._gone[who] = partition
         self.note(who)
+
+    def let_go(self, place: Place, links: Collection[str]) -> None:
+        """Leave a partition's links to whoever has it now, and all that is to be told of them.
+
+        It is in their records, or comes of the windows that were not committed.
+        """
+        self.outbox.drop(links)
+        for source in [name for name, one in self.lost.items() if one.partition == place[1]]:
+            del self.lost[source]
 
     def records(self) -> list[LinkRecord]:
         """Take the records that are to be kept: of whom anything changed."""
@@ -81,9 +92,9 @@ class Keeper:
         self._owed += len(self._rounds) * min(1.0, since / KEEP_SECONDS)
         while self._owed >= 1 and self._rounds:
             self._owed -= 1
-            name = self._rounds.popleft()
+            name, _ = self._rounds.popitem(last=False)
             if link := self.silence.links.get(name):
-                self._rounds.append(name)
+                self._rounds[name] = None
                 self.note((name, link.source))
 
     def restore(self, place: Place, now: float, heard: float) -> None:
@@ -167,7 +178,7 @@ class Keeper:
             is_silent=record.is_silent,
         )
         self.silence.remember(record.link, presence)
-        self._rounds.append(record.link)
+        self._rounds[record.link] = None
         state = self.steady.link(record.link)
         state.source, state.label = record.source, record.state
         state.since_ms, state.last_ms = record.since_ms, record.last_ms

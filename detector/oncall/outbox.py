@@ -5,6 +5,7 @@ the link that it is about until it is out, and that link's record is kept with i
 """
 
 from collections import deque
+from collections.abc import Collection
 
 from detector.events import Event
 
@@ -27,6 +28,10 @@ class Outbox:
         """Take an event; one that waits already changes nothing."""
         self._waiting.setdefault(who, []).append(event)
         self._gather.push(event, now)
+
+    def drop(self, links: Collection[str]) -> None:
+        """Leave what waits of some links to somebody else."""
+        self._gather.drop(links)
 
     def waiting(self, who: Who) -> tuple[Event, ...]:
         """Give the events about somebody that are not told yet."""

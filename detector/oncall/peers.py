@@ -4,7 +4,7 @@ An exporter's links lie on many partitions and so with many daemons. None may ca
 another hears it, or has not yet read what came of it; and one of them tells of it, not all.
 """
 
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
 
 from detector.source import Place
@@ -40,27 +40,34 @@ class Peers:
         self._unread: set[Place] = set()  # what of our partitions is not yet read up
         self._delays = 0  # rounds since all was
 
-    def listen(self, now: float) -> dict[str, Sighting]:
-        """Take the others' words; give, of each exporter, the latest sighting."""
+    def listen(self, now: float) -> tuple[dict[str, Sighting], set[str]]:
+        """Take the others' words; give, of each exporter, the latest sighting, and who is lost."""
         self._listened = now
         sightings: dict[str, Sighting] = {}
+        lost: set[str] = set()
         for word in self._states.words():
             if word.daemon == self.daemon:
                 continue
             peer = self._peers.setdefault(word.daemon, _Peer(now, word.is_behind))
             peer.heard, peer.is_behind = now, word.is_behind
+            lost.update(word.lost)
             for name, sighting in word.exporters.items():
                 peer.partitions[name] = sighting.partition
                 if name not in sightings or sighting.age < sightings[name].age:
                     sightings[name] = sighting
         for name in [name for name, one in self._peers.items() if now - one.heard > LIVE_SECONDS]:
             del self._peers[name]
-        return sightings
+        return sightings, lost
 
     def say_if_due(
-        self, now: float, silence: Silence, attention: Attention, is_behind: Callable[[], bool]
+        self,
+        now: float,
+        silence: Silence,
+        attention: Attention,
+        is_behind: Callable[[], bool],
+        lost: Iterable[str],
     ) -> None:
-        """Let the others know whom we hear, every few seconds."""
+        """Let the others know whom we hear and hold as lost, every few seconds."""
         if now - self._said < SAY_SECONDS:
             return
         self._said = now
@@ -69,8 +76,9 @@ class Peers:
             name: Sighting(round(attention.seconds - at, 3), round(limit, 1), partition)
             for name, (at, limit, partition) in heard.items()
         }
-        behind = not attention.is_paying or (bool(self._peers) and is_behind())
-        self._states.say(Word(daemon=self.daemon, is_behind=behind, exporters=exporters))
+        self._states.say(
+            Word(daemon=self.daemon, is_behind=is_behind(), exporters=exporters, lost=tuple(lost))
+        )
 
     def is_behind(
         self, places: Collection[Place], reached: Callable[[Set[Place]], Collection[Place]]

@@ -59,6 +59,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     daemon: str
     is_behind: bool  # it can't tell who is silent: what it didn't hear may still be unread
     exporters: dict[str, Sighting] = {}
+    lost: tuple[str, ...] = ()  # exporters of whose loss it has told
 
 
 class States(Protocol):

@@ -55,7 +55,9 @@ class Roster:
             self._places.add(move.place)
             return
         self._places.discard(move.place)
-        for link in self.silence.drop(move.place):
+        gone = self.silence.drop(move.place)
+        self.keeper.let_go(move.place, gone)
+        for link in gone:
             self.steady.links.pop(link, None)
             self.usual.forget(link)
 
@@ -68,9 +70,12 @@ class Roster:
         """See whose windows did not come. Once a second is often enough."""
         self.attention.advance(moment.wall, source.vitals)
         seconds = self.attention.seconds
-        for name, sighting in self.peers.listen(moment.now).items():
+        sightings, lost = self.peers.listen(moment.now)
+        for name, sighting in sightings.items():
             for noticed in self.silence.sighted(name, seconds - sighting.age, sighting.limit):
                 self._notice(noticed, moment)
+        for name in lost - sightings.keys():
+            self.silence.believe_lost(name)
         if self.attention.is_paying:
             for noticed in self.silence.tick(
                 seconds,
@@ -80,7 +85,11 @@ class Roster:
             ):
                 self._notice(noticed, moment)
         self.peers.say_if_due(
-            moment.now, self.silence, self.attention, lambda: self._is_behind(source)
+            moment.now,
+            self.silence,
+            self.attention,
+            lambda: self._is_behind(source),
+            self.keeper.lost,
         )
         self.keeper.make_rounds(moment.now)
 
@@ -165,4 +174,9 @@ class Roster:
             self.keeper.forget(("", source), lost.partition)
 
     def _is_behind(self, source: Source) -> bool:
+        """Whether there may be windows that are ours to read, and not read."""
+        if not self._places:
+            return False  # a spare: what is unread is others'
+        if not self.attention.is_paying or not self.peers.count:
+            return not self.attention.is_paying
         return self.peers.is_behind(self._places, lambda some: source.reached(some, "peers"))

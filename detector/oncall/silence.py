@@ -19,7 +19,8 @@ from detector.config import Silence as Settings
 from detector.source import Place
 
 from .groups import Groups
-from .presence import LEARNING, Exporter, Heard, Noticed, Presence
+from .presence import LEARNING, NEVER, Exporter, Heard, Noticed, Presence
+from .wheel import Wheel
 
 Reach = Callable[[Collection[Place]], Collection[Place]]  # those of which all was read
 
@@ -37,8 +38,7 @@ class Silence:
         self.links: dict[str, Presence] = {}
         self.exporters: dict[str, Exporter] = {}
         self._settings = settings
-        self._wheel: dict[int, list[tuple[str, str]]] = {}  # second to whom to look at then
-        self._turned = 0  # second up to which the wheel was looked at
+        self._wheel = Wheel()
 
     def hear(self, windows: Iterable[Heard], now: float) -> list[Noticed]:
         """Take what came; *now* is attention's time. Gives new links and exporters come back."""
@@ -60,7 +60,7 @@ class Silence:
             link.last_ms = max(link.last_ms, one.end_ms)
             if link.is_silent or link.is_excused:
                 link.is_silent = link.is_excused = False
-                self._look_at(one.link, one.source, now + self._limit(link))
+                self._wheel.look_at((one.link, one.source), now + self._limit(link))
             link.learn(one)
         return noticed
 
@@ -82,7 +82,7 @@ class Silence:
         if not exporter.is_lost:
             return []
         exporter.is_lost, exporter.returned = False, at
-        self._look_at("", source, at + self._settings.least_seconds)
+        self._wheel.look_at(("", source), at + self._settings.least_seconds)
         return [Noticed("back", "", source, since)]
 
     def tick(
@@ -92,15 +92,15 @@ class Silence:
 
         With *spare_exporters* none is lost: somebody else may have unread windows of it.
         """
-        due = self._due(now)
+        due = self._wheel.due(now)
         late = [(link, source) for link, source in due if self._is_late(link, source, now)]
-        retired = [who for who in late if self._has_left(who[0], now)]
+        retired = dict.fromkeys(who for who in late if self._has_left(who[0], now))
         late = [who for who in late if who not in retired]
         if not self._settings.enabled:
             for link, source in late:
                 if link:
                     at = self.links[link].heard + self._settings.retire_seconds
-                    self._look_at(link, source, at)
+                    self._wheel.look_at((link, source), at)
             late = []
         read = set(reach(self._places(late))) if late else set()
         noticed = [self._retire(link, source) for link, source in retired]
@@ -108,7 +108,7 @@ class Silence:
             if link:
                 noticed += self._judge(link, source, now, hour, read)
             elif spare_exporters:
-                self._look_at("", source, now + AGAIN_SECONDS)
+                self._wheel.look_at(("", source), now + AGAIN_SECONDS)
             else:
                 noticed += self._judge_exporter(source, now, read)
         return noticed
@@ -136,15 +136,23 @@ class Silence:
         """Know a link from before, of another daemon or an earlier start."""
         if name not in self.links:
             self._add(name, link)
+            # What its exporter has lived until now is no time in which it was silent.
+            link.alive = self.exporters[link.source].alive
+
+    def believe_lost(self, source: str) -> None:
+        """Take another daemon's word that an exporter is lost, if none of it was heard here."""
+        exporter = self.exporters.get(source)
+        if exporter and exporter.heard_here == exporter.heard_elsewhere == NEVER:
+            exporter.is_lost = True
 
     def _add(self, name: str, link: Presence) -> None:
         self.links[name] = link
         if link.source not in self.exporters:
             self.exporters[link.source] = Exporter(link.heard)
-            self._look_at("", link.source, link.heard + self._settings.least_seconds)
+            self._wheel.look_at(("", link.source), link.heard + self._settings.least_seconds)
         self.exporters[link.source].links.add(name)
         self.groups.add(name, link.source)
-        self._look_at(name, link.source, link.heard + self._limit(link))
+        self._wheel.look_at((name, link.source), link.heard + self._limit(link))
 
     def _move(self, name: str, link: Presence, source: str) -> None:
         """Another exporter reports a link."""
@@ -158,8 +166,10 @@ class Silence:
         self.groups.remove(name, link.source)
         exporter = self.exporters[link.source]
         exporter.links.discard(name)
+        self._wheel.forget((name, link.source))
         if not exporter.links:
             del self.exporters[link.source]
+            self._wheel.forget(("", link.source))
 
     def _retire(self, name: str, source: str) -> Noticed:
         link = self.links[name]
@@ -175,17 +185,6 @@ class Silence:
             least = self._settings.least_seconds / self._settings.missed_windows
             gap = min(gap, 2 * max(link.gap, least))
         link.gap = max(gap, PATIENCE * link.gap + (1 - PATIENCE) * gap)
-
-    def _look_at(self, link: str, source: str, at: float) -> None:
-        second = max(int(at) + 1, self._turned + 1)
-        self._wheel.setdefault(second, []).append((link, source))
-
-    def _due(self, now: float) -> list[tuple[str, str]]:
-        due: list[tuple[str, str]] = []
-        while self._turned < int(now):
-            self._turned += 1
-            due += self._wheel.pop(self._turned, ())
-        return due
 
     def _is_late(self, name: str, source: str, now: float) -> bool:
         """Whether nothing came for long; whoever is not late is looked at when it would be."""
@@ -203,7 +202,7 @@ class Silence:
             is_shared = exporter.heard_elsewhere >= exporter.heard - limit
             at = exporter.heard + limit + (HEARSAY_SECONDS if is_shared else 0.0)
         if at >= now:
-            self._look_at(name, source, at)
+            self._wheel.look_at((name, source), at)
         return at < now
 
     def _has_left(self, name: str, now: float) -> bool:
@@ -234,13 +233,13 @@ class Silence:
         if link.is_silent or link.is_excused:
             left = self._settings.retire_seconds - (now - link.heard)
             again = max(1.0, left if link.is_silent else min(left, EXCUSED_SECONDS))
-        self._look_at(name, source, now + again)
+        self._wheel.look_at((name, source), now + again)
         return found
 
     def _judge_exporter(self, source: str, now: float, read: Collection[Place]) -> list[Noticed]:
         exporter = self.exporters[source]
         if not {self.links[name].place for name in exporter.links} <= set(read):
-            self._look_at("", source, now + AGAIN_SECONDS)
+            self._wheel.look_at(("", source), now + AGAIN_SECONDS)
             return []
         exporter.is_lost = True
         return [Noticed("lost", "", source, exporter.heard)]

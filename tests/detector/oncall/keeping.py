@@ -119,6 +119,10 @@ class LiveSource:
         (self._mine.add if is_gained else self._mine.discard)((TOPIC, partition))
         self.vitals.moves.append(Move((TOPIC, partition), is_gained=is_gained))
 
+    def has(self, partition: int) -> bool:
+        """Tell whether a partition is the daemon's."""
+        return (TOPIC, partition) in self._mine
+
     def put(
         self, link: str, label: str, second: int, partition: int = 0, source: str = "probe-1"
     ) -> None:

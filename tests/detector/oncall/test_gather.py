@@ -655,6 +655,20 @@ def test_an_event_that_went_out_may_come_again():
     assert gather.due(2 * SECONDS) == first == [make_onset()]
 
 
+@pytest.mark.parametrize("known", [0, 100])  # so that they go out at once, or wait
+def test_what_is_dropped_is_told_by_others_and_may_come_again(known):
+    """A link that went to another daemon is that one's to tell of, until it comes back."""
+    gather = make_gather(known)
+    push_all(gather, [make_onset("a"), make_onset("b"), make_abated("a")])
+
+    gather.drop({"a", "z"})
+
+    assert [event.link for event in gather.pending()] == ["b"]
+    assert [event.link for event in gather.due(SECONDS)] == ["b"]
+    push_all(gather, [make_onset("a")], now=10.0)
+    assert [event.link for event in gather.due(10.0 + SECONDS)] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

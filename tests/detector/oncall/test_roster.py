@@ -495,6 +495,125 @@ def test_however_late_words_come_a_lost_exporter_is_told_of_once(
     assert lost == [("onset", "probe-1", "telemetry-lost")]
 
 
+# Links of one exporter by partition, for daemons between which partitions move.
+SPREAD = {"a": 0, "b": 1, "c": 1}
+WELL = dict.fromkeys(SPREAD, "normal")
+LOST = ("onset", "probe-1", "telemetry-lost")
+BACK = ("abated", "probe-1", "telemetry-lost")
+
+
+def together(seconds, lives, labels):
+    """Let daemons live side by side; each link reports to whoever has its partition."""
+    for _ in range(seconds):
+        lives[0].clock.sleep(1)
+        for life in lives:
+            life.clock.sleep(-1)  # they share it
+            mine = {link for link, place in SPREAD.items() if life.source.has(place)}
+            life.second(
+                **{
+                    link: f"{label}@{SPREAD[link]}"
+                    for link, label in labels.items()
+                    if link in mine
+                }
+            )
+
+
+def move(partition, old, new):
+    """Let a partition go from one daemon to another."""
+    old.source.move(partition, is_gained=False)
+    new.source.move(partition, is_gained=True)
+
+
+def test_a_spare_daemon_keeps_nobody_from_telling_of_a_lost_exporter(live, topics):
+    """It has no partition, so nothing that it did not read; and it is there for good."""
+    one = live(partitions=(0, 1))
+    spare = live(clock=one.clock, partitions=())
+    spare.source.vitals.is_assigned = False
+    together(30, [one, spare], WELL)
+
+    together(60, [one, spare], {})
+
+    assert topics.told == [LOST]
+
+
+def test_a_link_that_was_silent_once_retires_like_any_other(live, topics):
+    """Decommissioning must not end the daemon, whatever the link's past is."""
+    life = live(silence=Silence(retire_seconds=100))
+    life.seconds(20, a="normal", b="normal")
+    life.seconds(30, b="normal")
+    life.seconds(60, a="normal", b="normal")
+
+    life.seconds(200, b="normal")
+
+    assert topics.told == [("onset", "a", "silent"), ("abated", "a", "silent")] * 2
+    assert life.states == {"b": "normal"}
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+def test_a_lost_exporter_whose_links_move_is_told_of_once(live, topics, partition):
+    """Nor are its links blamed by whoever takes them: upgrades go on while a collector is dead."""
+    one = live(partitions=(0, 1))
+    together(60, [one], WELL)
+    together(60, [one], {})
+    two = live(clock=one.clock, partitions=())
+    together(6, [one, two], {})
+    move(partition, one, two)
+
+    together(60, [one, two], {})
+    assert topics.told == [LOST]
+
+    together(10, [one, two], WELL)
+    assert topics.told == [LOST, BACK]
+
+
+def test_a_daemon_that_takes_all_of_a_lost_exporter_blames_no_link(live, topics):
+    """The other was stopped for an upgrade, and comes back."""
+    one = live(partitions=(0,))
+    two = live(clock=one.clock, partitions=(1,))
+    together(60, [one, two], WELL)
+    together(60, [one, two], {})
+    one.source.move(1, is_gained=True)
+    together(40, [one], {})
+    two = live(clock=one.clock, partitions=())
+    move(1, one, two)
+    together(60, [one, two], {})
+    together(10, [one, two], WELL)
+
+    assert topics.told == [LOST, BACK]
+
+
+def test_events_that_wait_for_company_go_with_their_links(live, topics):
+    """Told by the old daemon and by the new one, they would be two calls under two names."""
+    events = Events(gather_seconds=3, gather_links=2)
+    one = live(partitions=(0, 1), events=events)
+    together(20, [one], WELL)
+    two = live(clock=one.clock, partitions=(), events=events)
+    ill = dict.fromkeys(SPREAD, "blocked")
+    while not any(record.waiting for record in topics.kept.values()):
+        together(1, [one, two], ill)
+    move(1, one, two)
+
+    together(15, [one, two], ill)
+
+    told = [each.link for event in topics.events for each in event.each()]
+    assert sorted(told) == ["a", "b", "c"]
+
+
+def test_records_of_a_link_that_comes_and_goes_are_written_as_often_as_others(live):
+    """Partitions that move to and fro for an hour must not make one link's rounds endless."""
+    one = live(partitions=(0, 1))
+    two = live(clock=one.clock, partitions=())
+    for _ in range(5):
+        together(3, [one, two], WELL)
+        move(1, one, two)
+        together(3, [one, two], WELL)
+        move(1, two, one)
+
+    together(3, [one, two], WELL)
+
+    assert sorted(one.service.duty.roster.keeper._rounds) == ["a", "b", "c"]
+
+
 LABELS = st.sampled_from(["normal", "blocked", "capacity-limited"])
 STRETCHES = st.lists(st.tuples(LABELS, LABELS, st.integers(1, 8)), min_size=1, max_size=6)
 ENDINGS = st.lists(st.sampled_from(["before", "events", "after", "commit", "stop"]), max_size=3)

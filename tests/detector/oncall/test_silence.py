@@ -287,6 +287,40 @@ def test_a_link_that_another_exporter_takes_over_is_not_missed_under_the_old_one
     assert list(network.silence.exporters) == ["probe-1"]
 
 
+@pytest.mark.parametrize(
+    ("heard", "is_lost"), [("nowhere", True), ("elsewhere", False), ("here", False)]
+)
+def test_that_an_exporter_is_lost_is_believed_until_it_is_heard(heard, is_lost):
+    """A word may be older than what came since."""
+    silence = Silence(Settings())
+    silence.remember("a", Presence("probe-1", PLACE, 100.0))
+    if heard == "elsewhere":
+        silence.sighted("probe-1", 101.0, 10.0)
+    elif heard == "here":
+        silence.hear([Heard("a", "probe-1", PLACE, NOON_MS, 50.0)], 101.0)
+
+    silence.believe_lost("probe-1")
+    silence.believe_lost("probe-2")  # of which there is no link here
+
+    assert silence.exporters["probe-1"].is_lost == is_lost
+
+
+def test_whoever_comes_and_goes_is_looked_at_once():
+    """Or every pause of a link would be looked at for a day, and a million would be for ever."""
+    network = two_exporters()
+    for _ in range(20):
+        network.pass_time(70, without="a")
+        network.pass_time(20)
+    for _ in range(50):  # two exporters report one link
+        network.links["z"] = "probe-1"
+        network.pass_time(1)
+        network.links["z"] = "probe-2"
+        network.pass_time(1)
+
+    silence = network.silence
+    assert len(silence._wheel) <= len(silence.links) + len(silence.exporters)
+
+
 def test_what_another_daemon_hears_keeps_an_exporter_from_being_lost():
     """Its links are spread over the daemons of the group, and ours may all be idle."""
     network = two_exporters()
