@@ -6,7 +6,7 @@ a few links at a time. Events that nobody was told of yet are kept with those th
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from detector.events import Event
@@ -121,6 +121,12 @@ class Keeper:
                 self.silence.exporters[record.source].is_lost = True
             if record.waiting:
                 self.note(who)
+        self._settle_in(place, records, heard)
+
+    def _settle_in(self, place: Place, records: Sequence[LinkRecord], heard: float) -> None:
+        # It may be for us now to tell of a loss that we only took note of.
+        for source in {record.source for record in records} - self.lost.keys():
+            self.silence.doubt_lost(source, heard)
         if records:
             facts = {"partition": place[1], "links": len(records)}
             log.info("states restored", extra=facts)

@@ -6,10 +6,12 @@ another hears it, or has not yet read what came of it; and one of them tells of 
 
 from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from detector.source import Place
 
 from .attention import Attention
+from .presence import NEVER
 from .record import Sighting, States, Word
 from .silence import Silence
 
@@ -19,13 +21,20 @@ QUIET_SECONDS = 6.0  # without a word of a daemon that is still there: its words
 LIVE_SECONDS = 15.0  # a daemon that was silent for longer counts no more
 
 
+class HeardElsewhere(NamedTuple):
+    """That another daemon hears an exporter."""
+
+    age: float  # seconds since then
+    limit: float  # seconds after which the exporter would be late there
+
+
 @dataclass(slots=True)
 class _Peer:
     """One other daemon."""
 
     heard: float  # seconds of the caller's clock
     is_behind: bool
-    partitions: dict[str, int] = field(default_factory=dict)  # exporter to its first one there
+    exporters: dict[str, Sighting] = field(default_factory=dict)  # as of its last word
 
 
 class Peers:
@@ -40,21 +49,28 @@ class Peers:
         self._unread: set[Place] = set()  # what of our partitions is not yet read up
         self._delays = 0  # rounds since all was
 
-    def listen(self, now: float) -> tuple[dict[str, Sighting], set[str]]:
-        """Take the others' words; give, of each exporter, the latest sighting, and who is lost."""
+    def listen(self, now: float) -> tuple[dict[str, HeardElsewhere], dict[str, float]]:
+        """Take the others' words; give when others heard exporters last, and who is lost.
+
+        Of those it is said how many seconds ago they were last heard.
+        """
         self._listened = now
-        sightings: dict[str, Sighting] = {}
-        lost: set[str] = set()
+        sightings: dict[str, HeardElsewhere] = {}
+        lost: dict[str, float] = {}
         for word in self._states.words():
             if word.daemon == self.daemon:
                 continue
             peer = self._peers.setdefault(word.daemon, _Peer(now, word.is_behind))
             peer.heard, peer.is_behind = now, word.is_behind
-            lost.update(word.lost)
-            for name, sighting in word.exporters.items():
-                peer.partitions[name] = sighting.partition
-                if name not in sightings or sighting.age < sightings[name].age:
-                    sightings[name] = sighting
+            lost |= {name: word.seconds - heard for name, heard in word.lost.items()}
+            before, peer.exporters = peer.exporters, word.exporters
+            for name, one in word.exporters.items():
+                # Said again it is no news, and of a late word it would be a false one.
+                if one.heard is not None and (
+                    name not in before or before[name].heard != one.heard
+                ):
+                    sighting = HeardElsewhere(word.seconds - one.heard, one.limit)
+                    sightings[name] = min(sighting, sightings.get(name, sighting))
         for name in [name for name, one in self._peers.items() if now - one.heard > LIVE_SECONDS]:
             del self._peers[name]
         return sightings, lost
@@ -71,13 +87,19 @@ class Peers:
         if now - self._said < SAY_SECONDS:
             return
         self._said = now
-        heard = silence.recent(since=attention.seconds - 2 * SAY_SECONDS)
         exporters = {
-            name: Sighting(round(attention.seconds - at, 3), round(limit, 1), partition)
-            for name, (at, limit, partition) in heard.items()
+            name: Sighting(round(at, 3) if at > NEVER else None, round(limit, 1), partition)
+            for name, (at, limit, partition) in silence.present().items()
         }
+        known = silence.exporters
         self._states.say(
-            Word(daemon=self.daemon, is_behind=is_behind(), exporters=exporters, lost=tuple(lost))
+            Word(
+                daemon=self.daemon,
+                seconds=round(attention.seconds, 3),
+                is_behind=is_behind(),
+                exporters=exporters,
+                lost={name: round(known[name].heard, 3) for name in lost if name in known},
+            )
         )
 
     def is_behind(
@@ -103,5 +125,5 @@ class Peers:
 
     def is_ours(self, source: str, first: int) -> bool:
         """Whether it is for us to tell of an exporter whose first partition here is *first*."""
-        peers = self._peers.values()
-        return all(first <= peer.partitions.get(source, first) for peer in peers)
+        said = (peer.exporters.get(source) for peer in self._peers.values())
+        return all(one is None or first <= one.partition for one in said)

@@ -45,9 +45,9 @@ class LinkRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Sighting(msgspec.Struct, frozen=True, array_like=True):
-    """An exporter that another daemon hears."""
+    """An exporter of which another daemon has links."""
 
-    age: float  # seconds since it was heard
+    heard: float | None  # when, in that daemon's seconds; None: not yet
     limit: float  # seconds after which it would be late there
     partition: int  # the first on which it has links there
 
@@ -57,9 +57,10 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
     v: int = 1
     daemon: str
+    seconds: float  # the daemon's, when it said this
     is_behind: bool  # it can't tell who is silent: what it didn't hear may still be unread
     exporters: dict[str, Sighting] = {}
-    lost: tuple[str, ...] = ()  # exporters of whose loss it has told
+    lost: dict[str, float] = {}  # whose loss it has told of, to when they were last heard
 
 
 class States(Protocol):

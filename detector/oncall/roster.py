@@ -74,8 +74,8 @@ class Roster:
         for name, sighting in sightings.items():
             for noticed in self.silence.sighted(name, seconds - sighting.age, sighting.limit):
                 self._notice(noticed, moment)
-        for name in lost - sightings.keys():
-            self.silence.believe_lost(name)
+        for name, age in lost.items():
+            self.silence.believe_lost(name, seconds - age)
         if self.attention.is_paying:
             for noticed in self.silence.tick(
                 seconds,

@@ -19,7 +19,7 @@ from detector.config import Silence as Settings
 from detector.source import Place
 
 from .groups import Groups
-from .presence import LEARNING, NEVER, Exporter, Heard, Noticed, Presence
+from .presence import LEARNING, Exporter, Heard, Noticed, Presence
 from .wheel import Wheel
 
 Reach = Callable[[Collection[Place]], Collection[Place]]  # those of which all was read
@@ -113,8 +113,8 @@ class Silence:
                 noticed += self._judge_exporter(source, now, read)
         return noticed
 
-    def recent(self, since: float) -> dict[str, tuple[float, float, int]]:
-        """Give exporters heard here since: when, their limit, and their first partition here."""
+    def present(self) -> dict[str, tuple[float, float, int]]:
+        """Give exporters with links here: when heard here, limit, and first partition here."""
         return {
             name: (
                 one.heard_here,
@@ -122,7 +122,7 @@ class Silence:
                 min(self.links[k].place[1] for k in one.links),
             )
             for name, one in self.exporters.items()
-            if one.heard_here > since and one.links
+            if one.links
         }
 
     def drop(self, place: Place) -> list[str]:
@@ -139,11 +139,23 @@ class Silence:
             # What its exporter has lived until now is no time in which it was silent.
             link.alive = self.exporters[link.source].alive
 
-    def believe_lost(self, source: str) -> None:
-        """Take another daemon's word that an exporter is lost, if none of it was heard here."""
+    def believe_lost(self, source: str, heard: float) -> None:
+        """Take another daemon's word that an exporter is lost, and was last heard at *heard*.
+
+        Unless it was heard since, of course.
+        """
         exporter = self.exporters.get(source)
-        if exporter and exporter.heard_here == exporter.heard_elsewhere == NEVER:
+        if exporter is None:
+            return
+        if max(exporter.heard_here, exporter.heard_elsewhere) <= heard + HEARSAY_SECONDS:
             exporter.is_lost = True
+
+    def doubt_lost(self, source: str, now: float) -> None:
+        """Look anew at a lost exporter of whose loss nobody here has told, once words had time."""
+        exporter = self.exporters.get(source)
+        if exporter is not None and exporter.is_lost:
+            exporter.is_lost = False
+            self._wheel.look_at(("", source), now + HEARSAY_SECONDS)
 
     def _add(self, name: str, link: Presence) -> None:
         self.links[name] = link

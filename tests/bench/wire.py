@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -179,9 +180,13 @@ def kept(link: int) -> LinkRecord:
 def words() -> None:
     """Print what a word takes that daemons tell each other: bytes, and time to hear it."""
     for many in (100, 1_000):
-        exporters = {f"probe-{one:05}": Sighting(0.123, 10.0, 3) for one in range(many)}
-        data = msgspec.json.encode(Word(daemon="a" * 12, is_behind=False, exporters=exporters))
-        peers = Peers("b" * 12, Saying(data))
+        said = []
+        for now in (1_234_567.001, 1_234_569.001):  # two weeks after its start
+            exporters = {f"probe-{one:05}": Sighting(now - 0.5, 10.0, 3) for one in range(many)}
+            word = Word(daemon="a" * 12, seconds=now, is_behind=False, exporters=exporters)
+            said.append(msgspec.json.encode(word))
+        data = said[0]
+        peers = Peers("b" * 12, Saying(said))
         took = best(lambda: peers.listen(0.0), 9)  # noqa: B023
         print(
             f"a word of {many:,} exporters: {len(data):,} bytes, {took * 1e6:,.0f} us to hear it"
@@ -189,14 +194,14 @@ def words() -> None:
 
 
 class Saying(NoStates):
-    """Somebody who says the same word whenever one is listened for."""
+    """Somebody who has news whenever one listens."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, said: Sequence[bytes]) -> None:
+        self._said = cycle(said)
 
     def words(self) -> Sequence[Word]:
         """Read it as it comes from Kafka."""
-        return (msgspec.json.decode(self._data, type=Word),)
+        return (msgspec.json.decode(next(self._said), type=Word),)
 
 
 @click.command()

@@ -288,19 +288,26 @@ def test_a_link_that_another_exporter_takes_over_is_not_missed_under_the_old_one
 
 
 @pytest.mark.parametrize(
-    ("heard", "is_lost"), [("nowhere", True), ("elsewhere", False), ("here", False)]
+    ("heard", "at", "is_lost"),
+    [
+        ("nowhere", 0.0, True),
+        ("elsewhere", 101.0, True),
+        ("elsewhere", 120.0, False),
+        ("here", 101.0, True),
+        ("here", 120.0, False),
+    ],
 )
-def test_that_an_exporter_is_lost_is_believed_until_it_is_heard(heard, is_lost):
-    """A word may be older than what came since."""
+def test_that_an_exporter_is_lost_is_believed_unless_it_was_heard_since(heard, at, is_lost):
+    """Whoever has its links for a moment only must not tell of it a second time."""
     silence = Silence(Settings())
-    silence.remember("a", Presence("probe-1", PLACE, 100.0))
+    silence.remember("a", Presence("probe-1", PLACE, 90.0))
     if heard == "elsewhere":
-        silence.sighted("probe-1", 101.0, 10.0)
+        silence.sighted("probe-1", at, 10.0)
     elif heard == "here":
-        silence.hear([Heard("a", "probe-1", PLACE, NOON_MS, 50.0)], 101.0)
+        silence.hear([Heard("a", "probe-1", PLACE, NOON_MS, 50.0)], at)
 
-    silence.believe_lost("probe-1")
-    silence.believe_lost("probe-2")  # of which there is no link here
+    silence.believe_lost("probe-1", 100.0)
+    silence.believe_lost("probe-2", 100.0)  # of which there is no link here
 
     assert silence.exporters["probe-1"].is_lost == is_lost
 
