@@ -9,6 +9,9 @@
 # anchorwatch-retrain.service needs: TensorFlow, 3 GB instead of half a one. --uninstall leaves
 # settings and state.
 set -euo pipefail
+# The daemon's user is another one than root and has to run what is made here, whatever root's own
+# umask is.
+umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)

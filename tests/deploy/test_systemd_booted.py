@@ -24,6 +24,7 @@ from tests.daemon import Topics, wait_for
 from tests.deploy.debian import debian_root, laid_over
 from tests.deploy.machine import Machine, booted
 from tests.deploy.wheels import HOME, daemon_wheels, own_wheel
+from tests.docs.following import blocks_of
 from tests.fakes import make_bundle, make_capture
 
 DOCUMENT = HOME / "docs/systemd.md"
@@ -32,6 +33,13 @@ SOURCE, WHEELS = "/srv/anchorwatch", "/srv/wheels"
 INSTALL = f"{SOURCE}/deploy/systemd/install.sh"
 BUNDLES, CAPTURES = "/var/lib/anchorwatch/bundles", "/var/lib/anchorwatch/captures"
 SECRET = "kafka-secret-7f3a9c"
+RELOADS = 5
+
+# Of docs/operations.md, and where they keep it.
+BACKUP, RESTORE = (block.commands for block in blocks_of("operations.md")[2:4])
+KEPT = "/srv/anchorwatch-backup.tar.gz"
+# All of what the daemon replays of a link.
+DAY = ("--link", "a/access", "--from", "2023-11-01", "--to", "2023-12-01")
 
 SETTINGS = """
 bundle = "/var/lib/anchorwatch/bundles"
@@ -73,10 +81,11 @@ class Installed:
     wheel: str  # its path on the machine
     port: int  # where the daemon is to listen
 
-    def install(self, *more: str) -> str:
+    def install(self, *more: str, umask: str = "022") -> str:
         """Run the installer, without a network."""
         offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
-        return self.machine.run(INSTALL, *more, **offline).stdout
+        shell = ("/bin/sh", "-c", f'umask {umask}; exec "$@"', "sh")
+        return self.machine.run(*shell, INSTALL, *more, **offline).stdout
 
     def write(self, path: str, text: str) -> None:
         """Put a file on the machine."""
@@ -105,6 +114,24 @@ class Installed:
     def signal(self, name: str) -> None:
         """Send the daemon's process a signal behind systemd's back."""
         self.machine.run("/bin/sh", "-c", f"kill -{name} {self.show('MainPID')}")
+
+    def find(self, folder: str, *what: str) -> list[str]:
+        """Give what is in a folder of the machine."""
+        return self.machine.run("find", f"{folder}/", *what).stdout.splitlines()
+
+    def owners(self, folder: str) -> set[str]:
+        """Give whose a folder of the machine is, and all that is in it."""
+        return set(self.find(folder, "-printf", "%U\n"))
+
+    def label(self, *words: str) -> str:
+        """Say what was captured, or list it, as an operator does."""
+        config = ("--config", "/etc/anchorwatch/anchorwatch.toml")
+        return self.machine.run("anchorwatch", "label", *words, *config).stdout
+
+    def follow(self, commands: str) -> str:
+        """Run commands of a page, in a shell of root's that ends where one fails."""
+        done = self.machine.run("bash", "-euo", "pipefail", "-c", commands)
+        return done.stdout + done.stderr
 
     @property
     def replay(self) -> str:
@@ -185,6 +212,22 @@ def test_a_hangup_is_a_reload_that_systemctl_waits_for(installed):
 
 def _twice(journal: str) -> bool:
     return journal.count("bundle is the one in use") == 2
+
+
+def test_a_reload_waits_also_for_a_daemon_that_hears_of_it_late(installed):
+    """Had it said nothing when the reload's command ends, systemd would take that for done."""
+    installed.begin(installed.replay)
+    installed.start()
+    pid, since = installed.show("MainPID"), installed.machine.cursor()
+
+    for _ in range(RELOADS):
+        late = f"kill -STOP {pid}; systemctl reload {DAEMON} & sleep 0.4; kill -CONT {pid}; wait"
+        installed.machine.run("/bin/sh", "-c", late)
+
+    told = {"bundle is the one in use": "looked", "Reloaded anchorwatchd": "back"}
+    said = installed.machine.journal(DAEMON, since)
+    order = [told[part] for part in re.findall("|".join(told), said)]
+    assert order == ["looked", "back"] * RELOADS
 
 
 def test_the_watchdog_ends_a_daemon_that_hangs_and_only_such_a_one(installed):
@@ -269,6 +312,50 @@ def test_an_operator_says_what_was_captured(installed):
     owners = installed.machine.run("find", f"{CAPTURES}/", "-printf", "%u %U\n").stdout
     assert len(set(owners.splitlines())) == 1  # the daemon's, the labels too
     installed.machine.run("systemctl", "restart", DAEMON)  # which goes on writing there
+
+
+def test_a_backup_of_the_first_day_takes_nothing_from_the_daemon(installed):
+    """It is made before anything was named or enrolled, and by root, who may write everywhere."""
+    installed.begin(installed.replay)
+    installed.start()
+    installed.machine.run("rm", "-rf", f"{CAPTURES}/labels")
+    wait_for("a fault", lambda: "blocked" in installed.label("list"))
+    owner = installed.owners(CAPTURES)
+
+    said = installed.follow(BACKUP)
+    first = installed.machine.run("tar", "tzf", KEPT).stdout
+    owners = installed.owners(CAPTURES)
+    installed.label("confirm", *DAY)
+    installed.follow(BACKUP)
+    second = installed.machine.run("tar", "tzf", KEPT).stdout
+
+    assert "0 anchors: nothing is enrolled" in said
+    assert ("bundles/current" in first, "captures" in first) == (True, False)
+    assert "captures/labels/" in second
+    assert owners == owner  # a folder of root's would be closed to whoever names things
+
+
+def test_a_backup_is_restored_on_a_new_machine_and_the_daemon_goes_on(installed):
+    """Word for word as docs/operations.md has it: whoever restores has had a bad day already."""
+    installed.begin(installed.replay)
+    installed.start()
+    wait_for("a fault", lambda: "blocked" in installed.label("list"))
+    installed.label("confirm", *DAY)
+    installed.follow(BACKUP)
+    history, since = installed.label("history"), installed.machine.cursor()
+    installed.machine.run("systemctl", "stop", DAEMON)
+    installed.machine.run("rm", "-rf", "/var/lib/private/anchorwatch", "/var/lib/anchorwatch")
+
+    said = installed.follow(RESTORE)
+    installed.start()
+    wait_for("captures", lambda: installed.find(CAPTURES, "-path", "*/fault/*.parquet"))
+
+    assert "usable" in said
+    assert "0 imported" in said
+    assert installed.label("history") == history
+    assert len(installed.owners("/var/lib/anchorwatch")) == 1
+    assert "captures can't be written" not in installed.machine.journal(DAEMON, since)
+    installed.label("reject", *DAY)  # who names things may go on too
 
 
 def test_who_is_not_root_is_told_how(installed):
@@ -378,6 +465,19 @@ def test_a_night_without_drift_is_green(installed):
     )
     (timer,) = [one for one in timers if one["activates"] == RETRAIN]
     assert timer["next"]
+
+
+def test_it_runs_whatever_umask_it_was_installed_with(installed):
+    """Where root's files are root's alone, the daemon's user could not run a program of root's."""
+    installed.begin(installed.replay)
+    # As such an umask left it once: installing again mends it.
+    installed.machine.run("chmod", "-R", "go=", "/opt/anchorwatch")
+
+    installed.install("--wheel", installed.wheel, umask="077")
+
+    installed.start()
+    closed = ("!", "-type", "l", "!", "-perm", "-o=r")
+    assert installed.find("/opt/anchorwatch", *closed) == []
 
 
 def test_another_version_takes_over_and_settings_and_state_stay(installed):

@@ -132,6 +132,8 @@ def test_the_page_can_be_followed_from_the_first_start_to_another_machine(machin
         f"until anchorwatchd --ready --config {config}; do sleep 0.2; done"
     )
     assert re.search(r"^ok\nready\n.*bundle", machine.run(ask), re.MULTILINE)
+    # Of its first night too: nothing is enrolled yet, and nobody named anything.
+    assert "0 anchors: nothing is enrolled" in machine.run(backup)
     machine.send_a_fault()
     machine.enrol()
     machine.run(f"until anchorwatch label list --config {config} | grep trunk-1; do sleep 1; done")

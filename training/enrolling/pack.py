@@ -58,12 +58,11 @@ class Sorted:
 def write(file: Path, contents: Contents, key: bytes | None = None) -> None:
     """Write a pack: JSON where the file's name ends in .json, else MessagePack.
 
+    One without anchors is a pack too: a backup of a site where nothing is enrolled.
+
     Raises:
-        EnrollingError: if nothing is in it.
         OSError: if it can't be written.
     """
-    if not contents.anchors:
-        raise EnrollingError("there is no anchor to export")
     codec: Any = msgspec.json if file.suffix == ".json" else msgspec.msgpack
     data = codec.encode(contents)
     pack = _Pack(

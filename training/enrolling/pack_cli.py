@@ -20,7 +20,9 @@ KEY = click.option(
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="All but those that were removed")
+@click.option(
+    "--all", "everything", is_flag=True, help="All but those that were removed, be it none"
+)
 @KEY
 @WHO
 @WHERE
@@ -37,6 +39,7 @@ def export(
     JSON where the name ends in .json, else MessagePack.
     """
     from .book import find
+    from .errors import EnrollingError
     from .pack import Contents, read_key
     from .pack import write as write_pack
 
@@ -45,9 +48,13 @@ def export(
     with failing(), opened(places) as (_, known):
         chosen = [find(known, id_) for id_ in ids] if ids else [*known.values()]
         there = {one.id: one for one in chosen if one.status != "removed"}
+        if ids and not there:
+            raise EnrollingError("there is no anchor to export: what these IDs name was removed")
         contents = Contents(made_ms=now_ms(), who=who, site=site(), anchors=tuple(there.values()))
         write_pack(file, contents, read_key(key_file) if key_file else None)
-    click.echo(f"{file}: {len(there)} anchors", err=True)
+    # On every new site, which is backed up all the same.
+    nothing = "" if there else ": nothing is enrolled"
+    click.echo(f"{file}: {len(there)} anchors{nothing}", err=True)
 
 
 @click.command("import")

@@ -395,6 +395,34 @@ def test_an_altered_pack_is_refused_whole(enroll, bundles, tmp_path):
     assert kept(other.path) == {}
 
 
+def test_where_nothing_is_enrolled_all_of_it_is_an_empty_pack(bundles, tmp_path):
+    """A nightly backup that fails on every new site makes no backup at all."""
+    pack, where = tmp_path / "anchors.json", ("--bundles", bundles)
+
+    made = call("anchors", "export", pack, "--all", *where)
+    taken = call("anchors", "import", pack, *where)
+
+    assert (made.exit_code, taken.exit_code) == (0, 0), made.output + taken.output
+    assert f"{pack}: 0 anchors: nothing is enrolled" in made.stderr
+    assert f"{pack}: 0 imported" in taken.stderr
+    assert kept(bundles) == {}
+
+
+def test_ids_that_name_nothing_make_no_pack(enroll, bundles, tmp_path):
+    """A mistyped id must not make a file that looks like a success."""
+    enroll("--yes")
+    (id_,) = kept(bundles)
+    pack, where = tmp_path / "pack.json", ("--bundles", bundles)
+
+    mistyped = call("anchors", "export", pack, "fff", *where)
+    call("anchors", "remove", id_, "--why", "over", *where)
+    removed = call("anchors", "export", pack, id_, *where)
+
+    assert "'fff': 0 enrolled anchors" in failed(mistyped, 1)
+    assert "no anchor to export" in failed(removed, 1)
+    assert not pack.exists()
+
+
 def test_help_names_every_default_and_every_command():
     """An operator at three in the morning has nothing else."""
     text = call("enroll", "--help").stdout

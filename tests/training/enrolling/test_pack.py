@@ -150,11 +150,14 @@ def test_one_bad_anchor_refuses_the_whole_pack(packed, show):
         read(packed(anchors=[gone])[0])
 
 
-def test_nothing_is_no_pack(tmp_path):
-    """A mistyped id must not make a file that looks like a success."""
-    with pytest.raises(EnrollingError, match="no anchor to export"):
-        write(tmp_path / "x", Contents(made_ms=0, who="a", site="b", anchors=()))
-    assert not (tmp_path / "x").exists()
+@pytest.mark.parametrize("name", ["none.json", "none"])
+def test_a_pack_may_be_empty(tmp_path, name):
+    """Where nothing is enrolled yet a backup is made and restored by the same commands."""
+    contents = Contents(made_ms=0, who="a", site="b", anchors=())
+
+    write(tmp_path / name, contents, KEY)
+
+    assert read(tmp_path / name, KEY) == (contents, True)
 
 
 def test_a_key_has_to_be_long_enough_and_its_line_end_is_none_of_it(tmp_path):
