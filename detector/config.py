@@ -6,10 +6,11 @@ beside it: `defaults` makes the settings file and docs/settings.md of these.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -26,6 +27,8 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Above0 = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Timeout = Annotated[float, msgspec.Meta(ge=1, le=86_400)]  # seconds
+TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")  # what a broker takes for a name
+TOPICS = ("windows", "verdicts", "events", "dead_letters", "states", "sightings", "anchors")
 
 
 class ConfigError(ValueError):
@@ -268,11 +271,32 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        over = f", with {', '.join(sorted(laid))}" if laid else ""
-        hint = "; say it there or in ANCHORWATCH__BUNDLE" if "field `bundle`" in str(error) else ""
-        raise ConfigError(f"{f'{path}{over}: ' if path else ''}{error}{hint}") from error
+        said = sorted(name for name in laid if environ[name])  # an empty one says nothing wrong
+        over = f", with {', '.join(said)}" if said else ""
+        raise ConfigError(f"{f'{path}{over}: ' if path else ''}{error}{_hint(error)}") from error
     _agree(settings)
     return settings
+
+
+def _hint(error: msgspec.ValidationError) -> str:
+    """Say what would be right, where the error itself doesn't."""
+    if "field `bundle`" in str(error):
+        return "; say it there or in ANCHORWATCH__BUNDLE"
+    found = re.search(r"Invalid enum value .* - at `\$\.([a-z_.]+)", str(error))
+    if not found:
+        return ""
+    here: Any = Settings
+    for name in found[1].split("."):
+        here = {field.name: field.type for field in msgspec.structs.fields(here)}[name]
+    return f"; it can be {', '.join(repr(word) for word in _words(here))}"
+
+
+def _words(kind: Any) -> list[str]:
+    """Give the words that a type allows: of `Literal["a", "b"]`, or of a list of those."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return [word for word in parts if word]
+    return [word for part in parts if part is not ... for word in _words(part)]
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
@@ -289,12 +313,27 @@ def _agree(settings: Settings) -> None:
         Groups(settings.events.group)
     except ValueError as error:
         raise ConfigError(f"[events] {error}") from error
+    _check_topics(settings.kafka)
     if not settings.sinks:
         raise ConfigError("sinks: name at least one of kafka, terminal")
     try:
         agree(settings.kafka)
     except CredentialsError as error:
         raise ConfigError(str(error)) from error
+
+
+def _check_topics(kafka: Kafka) -> None:
+    """Refuse what is no topic, and two that are one: who reads what he writes never ends."""
+    seen: dict[str, str] = {}
+    for name in TOPICS:
+        topic = getattr(kafka, name)
+        if not TOPIC.fullmatch(topic):
+            raise ConfigError(
+                f"[kafka] {name}: {topic!r} is no topic's name: letters of English, digits, . _ -"
+            )
+        if topic in seen:
+            raise ConfigError(f"[kafka] {seen[topic]} and {name} are the same topic, {topic!r}")
+        seen[topic] = name
 
 
 def _read(path: Path) -> dict[str, Any]:

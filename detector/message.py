@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from .window import LARGEST, Window, WindowError, WindowSpec, check_name
 
 VERSION = 1
+# What clocks of these years say in seconds, 2008 to 2096; in milliseconds it is spring of 1970.
+SECONDS = range(1_200_000_000, 4_000_000_000)
+LATEST_MS = 10**14  # in the year 5138; this year's microseconds are beyond it
 MAX_TIME_MS = 2**53  # beyond it a JSON reader that keeps numbers as doubles loses milliseconds
 REASONS = ("undecodable", "version", "name", "time", "step", "feature", "shape", "number", "gaps")
 
@@ -181,8 +184,7 @@ def _window(wire: Any, spec: WindowSpec) -> Window:
         raise WindowError("version", f"version {wire.v}, this daemon reads {VERSION}")
     check_name("link", wire.link)
     check_name("source", wire.source)
-    if not 0 <= wire.start_ms <= MAX_TIME_MS:
-        raise WindowError("time", f"link {wire.link!r}: start_ms {wire.start_ms} is no time")
+    _check_time(wire.link, wire.start_ms)
     if wire.step_ms != spec.step_ms:
         raise WindowError(
             "step", f"link {wire.link!r}: step_ms {wire.step_ms}, the model needs {spec.step_ms}"
@@ -190,6 +192,14 @@ def _window(wire: Any, spec: WindowSpec) -> Window:
     values = _arrange(_numbers(wire), wire.features, spec, wire.link)
     end_ms = wire.start_ms + spec.span_ms
     return Window(wire.link, wire.source, wire.start_ms, end_ms, values)
+
+
+def _check_time(link: str, start_ms: int) -> None:
+    # Taken as it is, such a link would have no state for ever, and nobody would know why.
+    units = "" if start_ms not in SECONDS else ": is it in seconds?"
+    units = ": is it in microseconds or nanoseconds?" if start_ms > LATEST_MS else units
+    if units or start_ms < 0:
+        raise WindowError("time", f"link {link!r}: start_ms {start_ms} is no time{units}")
 
 
 def _numbers(wire: Any) -> NDArray[np.float32]:

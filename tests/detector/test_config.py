@@ -82,9 +82,17 @@ def test_lists_are_written_with_commas_in_the_environment(text, paths):
         ({"KAFKA": "x"}, "Expected `object`, got `str` - at `$.kafka`"),
         ({"BUNDLE__PATH": "x"}, "'bundle' is not a table"),
         ({"SOURCE": "carrier pigeon"}, "Invalid enum value 'carrier pigeon'"),
-        ({"SINKS": "kafka,pigeon"}, "Invalid enum value 'pigeon'"),
+        ({"SINKS": "kafka,pigeon"}, "; it can be 'kafka', 'terminal'"),
         ({"SINKS": ""}, "name at least one"),
         ({"ENGINE__NAME": "pytorch"}, "Invalid enum value 'pytorch'"),
+        ({"KAFKA__SASL__MECHANISM": "scram"}, "; it can be 'PLAIN', 'SCRAM-SHA-256',"),
+        ({"KAFKA__WINDOWS": "a b"}, "[kafka] windows: 'a b' is no topic's name"),
+        ({"KAFKA__STATES": ".."}, "[kafka] states: '..' is no topic's name"),
+        ({"KAFKA__EVENTS": "e" * 250}, "is no topic's name"),
+        (
+            {"KAFKA__DEAD_LETTERS": "anchorwatch.windows"},
+            "[kafka] windows and dead_letters are the same topic, 'anchorwatch.windows'",
+        ),
         ({"ENGINE__THREADS": "-1"}, ">= 0"),
         ({"LOG__LEVEL": "loud"}, "Invalid enum value 'loud'"),
         ({"HTTP__PORT": "65536"}, "<= 65535"),
@@ -179,6 +187,17 @@ def test_a_file_that_can_not_be_used_is_named(tmp_path, text, why):
 
     assert str(caught.value).startswith(str(tmp_path / "anchorwatch.toml"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_variable_that_says_nothing_is_not_blamed(tmp_path):
+    """Nobody finds what is wrong with a variable that he never set."""
+    file = tmp_path / "anchorwatch.toml"
+    file.write_text('bundle = "b"\n[http]\nport = 99999\n')
+
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"ANCHORWATCH__BUNDLE": ""})
+
+    assert "ANCHORWATCH" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_or_is_no_text_is_named(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.message import MAX_TIME_MS, REASONS, Rejected, decode, encode
+from detector.message import LATEST_MS, REASONS, SECONDS, Rejected, decode, encode
 from detector.window import LARGEST, Window
 from tests.fakes import NOON_MS, make_spec, make_window
 
@@ -77,7 +77,7 @@ WINDOWS = st.builds(
         np.column_stack([np.array(complete), optional]).astype(np.float32),
     ),
     link=st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20),
-    start_ms=st.integers(0, MAX_TIME_MS),
+    start_ms=st.integers(0, SECONDS.start - 1) | st.integers(SECONDS.stop, LATEST_MS),
     complete=COMPLETE,
     optional=OPTIONAL,
 )
@@ -187,7 +187,12 @@ UNUSABLE = {
     ],
     "version": [body(v=2), body(v=0), body(v=2, values={"later": 1}), body(v=9, link=None)],
     "name": [body(link=""), body(link="a\nb"), body(link="x" * 201), body(source="\x00")],
-    "time": [body(start_ms=-1), body(start_ms=MAX_TIME_MS + 1), body(start_ms=2**62)],
+    "time": [
+        body(start_ms=-1),
+        body(start_ms=1_790_000_000),  # seconds
+        body(start_ms=1_790_000_000_000_000),  # microseconds
+        body(start_ms=2**62),
+    ],
     "step": [body(step_ms=1001), body(step_ms=0), body(step_ms=-1000)],
     "feature": [
         body(features=["requests", "answers", "response_ms", "jitter"]),
