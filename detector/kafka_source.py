@@ -26,6 +26,7 @@ CONNECT_MS = 3000  # then the broker counts as away, and the loop gets its turn
 METADATA_MS = 10_000  # until a topic that was made since, or has more partitions, is noticed
 COMMIT_MS = 3000
 CLOSE_MS = 2000
+BEAT_MS = 3000  # at most: after 15 s without one the broker counts as away
 POSITION_MS = 100  # mostly it is known without asking
 ASK_MS = 1500  # for how much there is to read; without an answer nothing is concluded
 WAIT_SECONDS = 5.0  # for partitions, before it is said that there are none yet
@@ -54,6 +55,7 @@ class KafkaSource:
         if self._consumer is None and not self._connect(seconds):
             return []
         try:
+            self._go_on_joining()
             records = self._consumer.poll(round(seconds * 1000), max_records=most)
         except Exception as error:  # the client lets whatever a decoder raises through
             return self._skip(error)
@@ -136,7 +138,7 @@ class KafkaSource:
                 # Far above the worst batch: a delivery that waits for the broker polls nothing.
                 max_poll_interval_ms=max(300_000, round(settings.delivery_seconds * 5000)),
                 session_timeout_ms=round(settings.session_seconds * 1000),
-                heartbeat_interval_ms=round(settings.session_seconds * 1000 / 15),
+                heartbeat_interval_ms=min(round(settings.session_seconds * 1000 / 15), BEAT_MS),
                 max_partition_fetch_bytes=FETCH_BYTES,
                 metadata_max_age_ms=METADATA_MS,
                 # Cooperative: a daemon that comes or goes moves only the links that it must.
@@ -154,6 +156,16 @@ class KafkaSource:
         self._tell_at = time.monotonic() + WAIT_SECONDS
         log.info("connected", extra={"bootstrap": settings.bootstrap, "topic": settings.windows})
         return True
+
+    def _go_on_joining(self) -> None:
+        """Have the client finish joining the group, where a poll ended in the midst of it.
+
+        kafka-python 3.0.12 forgets a join that new metadata was the reason for, such as a topic
+        that was just made, once it has sent what it found: it waits for ever and says nothing.
+        """
+        coordinator = self._consumer._coordinator
+        if coordinator is not None and coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def _skip(self, error: Exception) -> Sequence[Message]:
         """Step over a record that the client can't read; polling it again would never return."""

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import msgspec
@@ -33,6 +33,9 @@ PAUSE_SECONDS = 4.0  # ... and from one try to the next
 CLOSE_MS = 200  # there is nothing to save: a word may be lost
 AGAIN_SECONDS = 1.0
 POLL_MS = 500
+ASK_MS = 3000  # for where partitions begin and end; /healthz gives up on who waits long
+POSITION_MS = 100  # mostly it is known without asking
+ANSWER_MS = 10_000  # for any other answer; one with records is some MB
 READ_SECONDS = 60.0  # for one reading; a broker that takes longer is away
 LATEST = 5000  # records at the end of the events' topic in which a told event is looked for
 # Small segments: only those that are full are compacted, and all is read at a start.
@@ -93,8 +96,7 @@ class KafkaStates:
             return found
         try:
             with closing(self._consumer()) as consumer:
-                for record in _read(consumer, self._settings.events, latest=LATEST):
-                    self._beat()
+                for record in self._read(consumer, self._settings.events, latest=LATEST):
                     for name, value in record.headers or ():
                         if name == TOLD:
                             found |= wanted & set(value.decode("ascii", "replace").split(","))
@@ -161,8 +163,7 @@ class KafkaStates:
         with closing(self._consumer()) as consumer:
             count = len(consumer.partitions_for_topic(self._settings.states) or ())
             lying = {partition % count for partition in wanted} if count else set()
-            for record in _read(consumer, self._settings.states, only=lying):
-                self._beat()  # of a million links there is much to read, and that is no hang
+            for record in self._read(consumer, self._settings.states, only=lying):
                 if not record.value:
                     latest.pop(record.key, None)
                     continue
@@ -181,6 +182,7 @@ class KafkaStates:
     def _consumer(self, connect_ms: int = CONNECT_MS) -> Any:
         return self._access.consumer(
             bootstrap_timeout_ms=connect_ms,
+            request_timeout_ms=ANSWER_MS,
             client_id="anchorwatchd-states",
             group_id=None,
             enable_auto_commit=False,
@@ -189,36 +191,38 @@ class KafkaStates:
         )
 
     def _listening(self) -> Any:
-        consumer = self._consumer(WORD_MS)
         topic = self._settings.sightings
-        places = [
-            TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
-        ]
-        if not places:
-            consumer.close()
-            return None
-        consumer.assign(places)
-        consumer.seek_to_end(*places)
+        with ExitStack() as on_failure:
+            consumer = self._consumer(WORD_MS)
+            on_failure.callback(consumer.close, autocommit=False, timeout_ms=CLOSE_MS)
+            places = _places(consumer, topic)
+            if not places:
+                return None
+            consumer.assign(places)
+            consumer.seek_to_end(*places)
+            on_failure.pop_all()
         return consumer
 
     def _opened(self, make: Callable[[], Any]) -> Any:
         """Open a connection for words, unless that failed a moment ago: there is work to do."""
-        now = time.monotonic()
-        if self._stopping.is_set() or now < self._try_again:
+        if self._stopping.is_set() or time.monotonic() < self._try_again:
             return None
+        made = None
         try:
-            return make()
+            made = make()
         except (KafkaError, OSError) as error:
-            self._try_again = now + PAUSE_SECONDS
             log.debug("no connection for words", extra={"why": repr(error)})
-            return None
+        if made is None:
+            self._try_again = time.monotonic() + PAUSE_SECONDS
+        return made
 
     def _make_topics(self) -> None:
         """Make the topics that aren't there, with as many partitions as the windows have."""
         if self._are_made:
             return
         settings = self._settings
-        with closing(self._access.admin(bootstrap_timeout_ms=CONNECT_MS)) as admin:
+        patience = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": ANSWER_MS}
+        with closing(self._access.admin(**patience)) as admin:
             there = set(admin.list_topics())
             count = partitions(admin, settings.windows) or 1
             if partitions(admin, settings.states):
@@ -228,6 +232,7 @@ class KafkaStates:
                 settings.sightings: (1, {"retention.ms": str(MINUTES_MS)}),
             }
             for topic, (many, configs) in wanted.items():
+                self._beat()
                 if topic not in there:
                     self._make_topic(admin, topic, many, configs)
         self._are_made = True
@@ -237,7 +242,8 @@ class KafkaStates:
     ) -> None:
         try:
             admin.create_topics(
-                {topic: {"num_partitions": partitions, "configs": configs}}, timeout_ms=10_000
+                {topic: {"num_partitions": partitions, "configs": configs}},
+                timeout_ms=ANSWER_MS // 2,
             )
         except TopicAlreadyExistsError:  # another daemon was quicker
             return
@@ -248,30 +254,44 @@ class KafkaStates:
             return
         log.info("topic made", extra={"topic": topic, "partitions": partitions})
 
+    def _read(
+        self,
+        consumer: Any,
+        topic: str,
+        *,
+        only: Collection[int] | None = None,
+        latest: int | None = None,
+    ) -> Iterator[Any]:
+        """Read a topic up to where it ends now: all, *only* some partitions, or the *latest*.
 
-def _read(
-    consumer: Any, topic: str, *, only: Collection[int] | None = None, latest: int | None = None
-) -> Iterator[Any]:
-    """Read a topic up to where it ends now: all, *only* some partitions, or the *latest* records.
+        Raises:
+            KafkaError, TimeoutError: if that takes too long.
+        """
+        places = [one for one in _places(consumer, topic) if only is None or one.partition in only]
+        if not places:
+            return
+        consumer.assign(places)
+        self._beat()
+        ends = consumer.end_offsets(places, timeout_ms=ASK_MS)
+        self._beat()
+        begins = consumer.beginning_offsets(places, timeout_ms=ASK_MS)
+        for place in places:
+            first = begins[place] if latest is None else max(begins[place], ends[place] - latest)
+            consumer.seek(place, first)
+        deadline = time.monotonic() + READ_SECONDS
+        left = {place for place in places if begins[place] < ends[place]}
+        while left:
+            self._beat()  # much to read is no hang, and neither is a broker that stands still
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} was not read within {READ_SECONDS:g} s")
+            for records in consumer.poll(POLL_MS).values():
+                yield from records
+            left = {place for place in left if _position(consumer, place) < ends[place]}
 
-    Raises:
-        TimeoutError: if that takes too long.
-    """
-    numbers = consumer.partitions_for_topic(topic) or ()
-    places = [TopicPartition(topic, one) for one in numbers if only is None or one in only]
-    if not places:
-        return
-    consumer.assign(places)
-    ends = consumer.end_offsets(places)
-    begins = consumer.beginning_offsets(places)
-    for place in places:
-        first = begins[place] if latest is None else max(begins[place], ends[place] - latest)
-        consumer.seek(place, first)
-    deadline = time.monotonic() + READ_SECONDS
-    left = {place for place in places if begins[place] < ends[place]}
-    while left:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{topic} was not read within {READ_SECONDS:g} s")
-        for records in consumer.poll(POLL_MS).values():
-            yield from records
-        left = {place for place in left if consumer.position(place) < ends[place]}
+
+def _places(consumer: Any, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic) or ()]
+
+
+def _position(consumer: Any, place: TopicPartition) -> int:
+    return consumer.position(place, timeout_ms=POSITION_MS) or 0

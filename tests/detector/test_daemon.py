@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kafka import KafkaProducer
 
 from detector.bundle import load
 from detector.capture import LinkCapture
@@ -112,6 +113,28 @@ def test_what_cannot_be_used_goes_to_the_dead_letters_and_stops_nothing(
     assert letters[[one["reason"] for one in headers].index("undecodable")].key == b"who"
     assert encode([bad_link], spec) in [one.value for one in letters]
     assert reader.ids() == {("trunk-1", good.start_ms): 1}
+
+
+def test_a_record_larger_than_any_that_can_be_written_stops_nothing(
+    broker, topics, bundle_path, spec, producer, reader
+):
+    """Packed it is small enough to come in; tried for ever, it would be the end of the watch."""
+    with KafkaProducer(
+        bootstrap_servers=broker.direct, compression_type="gzip", max_request_size=2**23
+    ) as packing:
+        packing.send(topics.windows, bytes(950_000), bytes(200_000), partition=0).get(30)
+    producer.send([make(spec, "trunk-1", 0)])
+
+    with Daemon(bundle_path, broker.bootstrap, topics) as daemon:
+        wait_for("verdict", lambda: reader.ids())
+        wait_for("rejected", lambda: daemon.metric("anchorwatch_rejected_total") == 1)
+        producer.send([make(spec, f"trunk-{number}", number) for number in range(1, 9)])
+        wait_for("the others", lambda: len(reader.ids()) == 9)
+        assert daemon.terminate() == 0
+
+    (letter,) = Reader(broker.direct, f"{topics.name}.dead").records()
+    assert dict(letter.headers)["size"] == b"950000"
+    assert dict(letter.headers)["key_size"] == b"200000"
 
 
 def test_a_record_that_the_client_cannot_read_is_stepped_over_and_told_of(

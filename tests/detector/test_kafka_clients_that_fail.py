@@ -83,6 +83,7 @@ class Half:
             _next_partition_records=SimpleNamespace(topic_partition=PLACE)
         )
         self.sought = []
+        self._coordinator = None
 
     def subscribe(self, *_, **__):
         """Be told what to read."""
