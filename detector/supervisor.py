@@ -8,6 +8,7 @@ an operator sees of them.
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -54,6 +55,7 @@ class Supervisor:
         self._extend_us = round((watchdog_seconds or EXTEND_SECONDS) * 1e6)
         self._is_ready = False  # somebody knows that there is something to read from
         self._owed = ""  # what must get there, and did not yet
+        self._words = threading.Lock()  # or READY might pass RELOADING, and that be sent for ever
         self._is_reloading = False
         self._line = ""  # how everything stood when that was last shown
         self._waiting_since: float | None = None  # of the first sign of progress after that
@@ -80,8 +82,9 @@ class Supervisor:
         if self._send is None:
             return
         now = self._clock()
-        if self._owed and self._send(self._owed):
-            self._owed = ""
+        with self._words:
+            if self._owed and self._send(self._owed):
+                self._owed = ""
         if now - self._fed_at >= self._feed_seconds:
             self._fed_at = now
             self._feed()
@@ -136,7 +139,8 @@ class Supervisor:
     def _must_get_there(self, words: str) -> None:
         """Send words that systemd waits for, and send them again as long as it has no room."""
         if self._send is not None:
-            self._owed = "" if self._send(words) else words
+            with self._words:
+                self._owed = "" if self._send(words) else words
 
     def _tell(self, line: str, now: float) -> None:
         if self._send is None or line == self._told or now - self._told_at < STATUS_SECONDS:
