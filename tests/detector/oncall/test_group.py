@@ -50,6 +50,13 @@ class Group:
                 mine = {link for link in reports if life.source.has(LINKS[link])}
                 life.second(**{link: reports[link] for link in mine})
 
+    def hold_up(self, place, count):
+        """Let words to a daemon lie on their way for a while."""
+        life = self.lives[place % len(self.lives)]
+        life.kept.is_held_up = True
+        self.seconds(count)
+        life.kept.is_held_up = False
+
     def join(self):
         """Start another daemon, which takes a partition of somebody who has most."""
         if len(self.lives) < 3:
@@ -87,6 +94,7 @@ ACTS = st.one_of(
         st.just("label"), st.sampled_from(list(LINKS)), st.sampled_from(["normal", "blocked"])
     ),
     st.tuples(st.just("exporter"), st.sampled_from(list(EXPORTERS)), st.booleans()),
+    st.tuples(st.just("late"), PLACE, st.integers(1, 5)),
     st.tuples(st.just("join")),
     st.tuples(st.just("move"), st.sampled_from(PARTITIONS), PLACE),
     st.tuples(st.just("leave"), PLACE, st.booleans()),
@@ -101,6 +109,8 @@ def act(group, what, *how):
         group.labels[how[0]] = how[1]
     elif what == "exporter":
         (group.dead.add if how[1] else group.dead.discard)(how[0])
+    elif what == "late":
+        group.hold_up(*how)
     elif what == "join":
         group.join()
     elif what == "move":

@@ -582,6 +582,23 @@ def test_a_daemon_that_takes_all_of_a_lost_exporter_blames_no_link(live, topics)
     assert topics.told == [LOST, BACK]
 
 
+def test_a_loss_that_was_left_to_a_daemon_that_gave_it_away_is_told_all_the_same(live, topics):
+    """Whoever only took note of it, since it was for another to tell, looks at it anew."""
+    one = live(partitions=(0,))
+    two = live(clock=one.clock, partitions=(1,))
+    together(60, [one, two], WELL)
+    together(9, [one, two], {})
+    one = live(clock=one.clock, partitions=(0,))  # again, and so its links have time anew
+    together(7, [one, two], {})
+    assert two.service.duty.roster.silence.exporters["probe-1"].is_lost
+    assert topics.told == []
+    move(0, one, two)
+
+    together(30, [two], {})
+
+    assert topics.told == [LOST]
+
+
 def test_events_that_wait_for_company_go_with_their_links(live, topics):
     """Told by the old daemon and by the new one, they would be two calls under two names."""
     events = Events(gather_seconds=3, gather_links=2)
