@@ -8,9 +8,16 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from .message import Rejected, decode
 from .source import Message, Place, Source
-from .window import Window, WindowSpec
+from .window import LINK_BYTES, Window, WindowSpec
+
+
+class _Whose(msgspec.Struct, frozen=True):
+    link: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,18 @@ class DeadLetter:
 
     message: Message
     rejected: Rejected
+
+    @property
+    def whose(self) -> dict[str, str]:
+        """Give link and source, as far as they can be read."""
+        for encoding in (msgspec.json, msgspec.msgpack):
+            try:
+                whose: _Whose = encoding.decode(self.rejected.data, type=_Whose)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                continue
+            told = {"link": whose.link, "source": whose.source}
+            return {what: name[:LINK_BYTES] for what, name in told.items() if name}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

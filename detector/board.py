@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import translate
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, urlencode
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlencode
 import msgspec
 
 from .space.telling import NOWHERE, SpaceStatus
+from .state import NORMAL, SILENT, UNKNOWN
 from .status import UNSETTLED, LinkStatus, Status, worst_first
 from .web import Page
 
@@ -76,6 +78,15 @@ class Wanted:
     def is_choosy(self) -> bool:
         """Whether there are links that are not wanted."""
         return bool(self.states or self.names)
+
+    def misspelt(self, status: Status) -> str:
+        """Say which wanted state no link can be in, and what may be meant; mostly nothing."""
+        known = {NORMAL, UNKNOWN, SILENT, UNSETTLED, *status.labels, *status.states}
+        odd = [state for state in self.states if state not in known]
+        if not odd or not status.labels:  # who doesn't say his labels may have this one
+            return ""
+        near = get_close_matches(odd[0], sorted(known), 1)
+        return f"there is no state {odd[0]!r}" + (f", perhaps {near[0]!r}" if near else "")
 
     def choose(self, links: Iterable[Named]) -> list[Named]:
         """Give those that are wanted, however many."""

@@ -53,6 +53,10 @@ class Service:
     clock: Callable[[], Moment] = _now
     _looked: float = float("-inf")  # monotonic clock, seconds
 
+    def __post_init__(self) -> None:
+        if self.reloads:
+            self.standing.reloads = self.reloads.figures
+
     def run(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
@@ -89,7 +93,7 @@ class Service:
         outcome = self._outcome(batch, judged, moment)
         for sink in self.sinks:
             sink.send(outcome)
-        self._count(judged)
+        self._count(batch, judged, moment)
         self.metrics.observe(outcome, judged)
         self.learning.take(batch.windows, judged, self.duty, moment)
         if self.space is not None and judged.embeddings is not None:
@@ -135,7 +139,11 @@ class Service:
             judged.verdicts, batch.shares, events, batch.dead_letters, before, keeper.settle()
         )
 
-    def _count(self, judged: Judged) -> None:
+    def _count(self, batch: Batch, judged: Judged, moment: Moment) -> None:
+        rejections = self.standing.rejections
+        rejections.take(batch.dead_letters, moment.now)
+        if facts := rejections.news(moment.now):
+            log.warning("rejected to the dead letters", extra=facts)
         tally = self.standing.tally
         tally.windows += len(judged.verdicts)
         tally.unknown += judged.unknown
@@ -166,6 +174,7 @@ class Service:
             ready=self.metrics.is_ready,
             refused=self.metrics.refusal(),
             enrolled=len(self.duty.sight.enrolled),
+            labels=tuple(self.duty.sight.labels),
             **self.learning.statuses,
         )
         self.metrics.links(links, status, roster.noticed)

@@ -128,6 +128,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     enrolled: int = 0  # anchors in use that were enrolled since the training
     shadow: ShadowStatus = ShadowStatus()  # the candidate that is tried
     drift: DriftStatus = DriftStatus()  # how traffic stands to the training's
+    rejected: dict[str, int] = {}  # to the dead letters, in the last ten minutes, by reason
+    bundle_refused: bool = False  # the one that should be in use; the one before it is
+    labels: tuple[str, ...] = ()  # of the anchors in use; none: nobody says
 
 
 def worst_first(links: Iterable[LinkStatus], limit: int) -> list[LinkStatus]:

@@ -4,6 +4,7 @@
 
 import { count, lasting, number } from "./words.js";
 
+const MOST_REASONS = 3; // for which windows are rejected
 const LEAST_RECALL = 0.8; // of canaries; a label with less is marked
 const WAITING_SECONDS = 5; // a status is published once a second
 const STALLED_SECONDS = 15; // what waits for the broker tries again every few
@@ -14,9 +15,9 @@ const [BAD, ODD] = ["bad", "odd"];
 /** Give the facts: the name of each and its parts, each of words and "bad", "odd" or "". */
 export function facts(status) {
   return [
-    { name: "daemon", parts: [loop(status)] },
+    { name: "daemon", parts: badFirst([loop(status), ...bundle(status)]) },
     { name: "broker", parts: [broker(status)] },
-    { name: "windows", parts: [part(`${number(status.windows_per_second)} /s`)] },
+    { name: "windows", parts: [...rejected(status.rejected), part(`${number(status.windows_per_second)} /s`)] },
     { name: "lag", parts: [part(count(status.lag_messages, "message"))] },
     { name: "exporters", parts: exporters(status) },
     { name: "canaries", parts: canaries(status.canary) },
@@ -51,6 +52,19 @@ function loop(status) {
   if (status.refused) return part(`REFUSED: ${status.refused}`, BAD);
   if (status.age_seconds > WAITING_SECONDS) return part(`WAITING for ${lasting(status.age_seconds)} to finish a step`, BAD);
   return status.ready ? part("ready") : part("NOT READY", BAD);
+}
+
+function bundle(status) {
+  return status.bundle_refused ? [part("BUNDLE REFUSED", BAD)] : [];
+}
+
+function rejected(counts) {
+  const told = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
+  if (!told.length) return [];
+  const reasons = told.slice(0, MOST_REASONS).map(([reason, windows]) => `${reason} ${number(windows)}`);
+  if (told.length > MOST_REASONS) reasons.push("...");
+  const total = told.reduce((sum, [, windows]) => sum + windows, 0);
+  return [part(`REJECTED ${number(total)} in 10 min (${reasons.join(", ")})`, BAD)];
 }
 
 function broker(status) {

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from detector.board import Wanted
+from detector.config import Http
 from detector.status import Status
 
 PATIENCE_SECONDS = 3.0  # for a whole answer
+DEFAULT_PORT = Http().port
 MOST_BYTES = 16 * 2**20  # a thousand links take a fiftieth
 
 
@@ -25,14 +27,19 @@ class NoStatusError(Exception):
 def page_at(text: str) -> str:
     """Give the address of the status page of the daemon at *text*.
 
+    Without a scheme it is a host, and the port that a daemon has unless it is told another.
+
     Raises:
         ValueError: if that is no address.
 
-    >>> page_at("probe-7:9469"), page_at("https://inside/anchorwatch/")
+    >>> page_at("probe-7"), page_at("https://inside/anchorwatch/")
     ('http://probe-7:9469/status', 'https://inside/anchorwatch/status')
     """
     url = text if "://" in text else f"http://{text}"
     parts = urlsplit(url)
+    if url != text and parts.hostname and parts.port is None:
+        parts = parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{DEFAULT_PORT}")
+        url = parts.geturl()
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it is not http://HOST:PORT")
     if parts.username is not None or parts.query or parts.fragment or not url.isprintable():

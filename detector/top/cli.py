@@ -67,6 +67,10 @@ def top(
 def _print_document(page: str, states: tuple[str, ...], names: tuple[str, ...]) -> None:
     from detector.board import MOST_LINKS, Wanted
 
-    from .asking import fetch
+    from .asking import fetch, read
 
-    click.echo(fetch(page, Wanted(MOST_LINKS, states, names)))
+    wanted = Wanted(MOST_LINKS, states, names)
+    document = fetch(page, wanted)
+    click.echo(document)
+    if why := wanted.misspelt(read(document)):
+        click.echo(f"anchorwatch: {why}", err=True)

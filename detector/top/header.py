@@ -12,6 +12,7 @@ from detector.status import LOST, CanaryStatus, Status
 
 from .words import BAD, DIM, GOOD, ODD, Part, by_state, count, date, flow, lasting
 
+MOST_REASONS = 3  # for which windows are rejected
 LEAST_RECALL = 0.8  # of canaries; a label with less is marked
 WAITING_SECONDS = 5.0  # a status is published once a second
 STALLED_SECONDS = 15.0  # what waits for the broker tries again every few
@@ -24,6 +25,7 @@ def header(status: Status, width: int) -> list[Text]:
     flows = (
         flow(_identity(status), width, gap="   "),
         flow(_health(status), width, gap="   "),
+        flow(_refusals(status), width, gap="   "),
         flow(states, width, start=_links(status)),
         flow(_exporters(status), width, start="exporters: "),
         flow(_canaries(status), width, start="canaries: "),
@@ -67,6 +69,18 @@ def _health(status: Status) -> list[Part]:
     work = Part(f"{status.windows_per_second:,.0f} windows/s")
     lag = Part(f"lag {count(status.lag_messages, 'message')}")
     return _bad_first([state, broker, work, lag])
+
+
+def _refusals(status: Status) -> list[Part]:
+    """Say what can't be used of that which came; nothing if all can."""
+    parts = [Part("BUNDLE REFUSED", BAD)] if status.bundle_refused else []
+    if counts := status.rejected:
+        most = sorted(counts, key=lambda reason: -counts[reason])[:MOST_REASONS]
+        reasons = [f"{reason} {counts[reason]:,}" for reason in most]
+        reasons += ["..."] if len(counts) > MOST_REASONS else []
+        total = f"{sum(counts.values()):,}"
+        parts.append(Part(f"REJECTED {total} in 10 min ({', '.join(reasons)})", BAD))
+    return parts
 
 
 def _links(status: Status) -> str:
@@ -116,6 +130,8 @@ def _unknown(status: Status) -> list[Part]:
     parts.insert(0, Part(f"{_rate(rate)} a link-week{interval}"))
     if budget is None:
         return parts
+    if rate <= budget and high is not None and high > budget:
+        return [Part("too early to say"), *parts]
     if rate <= budget:
         return [Part("within budget", GOOD), *parts]
     if low is not None and low <= budget:

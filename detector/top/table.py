@@ -10,7 +10,19 @@ from detector.board import Wanted
 from detector.state import SILENT
 from detector.status import UNSETTLED, LinkStatus, Status
 
-from .words import DIM, Part, by_state, count, flow, gap_at, lasting, side_by_side, style_of, text
+from .words import (
+    DIM,
+    ODD,
+    Part,
+    by_state,
+    count,
+    flow,
+    gap_at,
+    lasting,
+    side_by_side,
+    style_of,
+    text,
+)
 
 QUIET_SECONDS = 60  # a link of which no window came for as long is said to be quiet
 
@@ -29,13 +41,19 @@ def table(status: Status, wanted: Wanted, width: int, height: int | None = None)
     """Show the links of *status* in *height* lines; None: all of them."""
     links = status.worst
     if not links:
-        return [text("no link matches" if wanted.is_choosy else "no links yet", DIM)]
+        return [_none(status, wanted)]
     if height is not None:
         room = max(1, height - 1)  # below the heading
         has_foot = wanted.is_choosy or status.matched > room
         links = links[: max(1, room - has_foot)]
     rows = _rows(links, status, width)
     return [*rows, *_left_out(links, status, wanted, width)]
+
+
+def _none(status: Status, wanted: Wanted) -> Text:
+    if why := wanted.misspelt(status):
+        return text(f"no link matches: {why}", ODD)
+    return text("no link matches" if wanted.is_choosy else "no links yet", DIM)
 
 
 def _rows(links: Sequence[LinkStatus], status: Status, width: int) -> list[Text]:
@@ -57,7 +75,8 @@ def _left_out(
         words = f"{len(links):,} of {count(status.matched, 'link')} that match"
         if status.searched < status.links:
             words += f", looked for among the {status.searched:,} worst of {status.links:,}"
-        return [text(words, DIM)]
+        why = wanted.misspelt(status)
+        return [text(f"{words}: {why}" if why else words, ODD if why else DIM)]
     if not (number := max(0, status.matched - len(links))):
         return []
     hidden = Counter(status.states) - Counter(link.state or UNSETTLED for link in links)

@@ -188,6 +188,28 @@ def test_a_query_without_an_answer_is_refused(query, why):
     assert page.body.count(b"\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        (("bloked",), "there is no state 'bloked', perhaps 'blocked'"),
+        (("blocked", "Silent"), "there is no state 'Silent', perhaps 'silent'"),
+        (("zzz",), "there is no state 'zzz'"),
+        (("blocked", "normal", "silent", "unknown", "unsettled", "removed"), ""),
+        ((), ""),
+    ],
+)
+def test_a_state_that_no_link_can_be_in_is_pointed_out(states, why):
+    """A misspelt state must not read as "all is well": nothing ever matches it."""
+    status = make_status(labels=("normal", "blocked"), states={"removed": 1})
+
+    assert Wanted(states=states).misspelt(status) == why
+
+
+def test_of_a_daemon_that_does_not_say_its_labels_any_state_may_be_one():
+    """An older daemon, or one that has only begun, may know the label all the same."""
+    assert Wanted(states=("bloked",)).misspelt(make_status(states={"normal": 3})) == ""
+
+
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126)) | TEXT.map("link={}".format))
 def test_any_query_is_answered_or_refused(query):
     """Nothing in an address makes the page fail."""

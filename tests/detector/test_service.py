@@ -3,12 +3,16 @@
 import json
 import logging
 
+import msgspec
 import pytest
 
 from detector.board import StatusBoard
-from detector.config import Events, Silence
+from detector.config import Events, Settings, Silence
+from detector.enrolments.folder import FolderEnrolments
 from detector.message import encode
+from detector.oncall.opening import open_model
 from detector.oncall.record import NoStates
+from detector.reload import Reloads
 from detector.sinks import SinkUnavailableError
 from detector.source import Message, Move
 from detector.status import Status
@@ -26,6 +30,8 @@ from tests.fakes import (
 SPEC = make_spec()
 PLACE = ("windows", 0)
 RUBBISH = b"rubbish"
+WHO = {"who": "tests", "why": "a test", "now_ms": 1}
+REFUSED = "rejected to the dead letters"
 
 
 def record(label="normal", number=0, link="trunk-1"):
@@ -487,3 +493,129 @@ def test_a_broken_clock_of_an_exporter_ends_nobody(make_service):
 
     assert [event.link for event in looking.sink.events] == ["trunk-1"]
     assert len(looking.links()) == 3
+
+
+def misfit(*, packed=True, **changes):
+    """Make a record of a window for another model, of which *changes* are changed."""
+    spec = make_spec(steps=3)
+    whole = encode([make_window(values=make_window().values[:3])], spec, packed=packed)
+    coder = msgspec.msgpack if packed else msgspec.json
+    return coder.encode(coder.decode(whole) | changes)
+
+
+def watched(looking):
+    """Give what the status page says after a second's look at a service."""
+    looking.service.board = StatusBoard(Status(version="0", bundle="b", now_ms=0))
+    looking.step()
+    return json.loads(looking.service.board.page().body)
+
+
+def test_what_is_refused_of_late_is_shown_by_reason(make_service):
+    """With every record refused nothing else on the page says that anything is wrong."""
+    looking = Looking(make_service)
+    looking.step(record())
+    before = watched(looking)["rejected"]
+    looking.step(misfit(), RUBBISH, RUBBISH)
+
+    during = watched(looking)["rejected"]
+    looking.clock.sleep(600)
+    after = watched(looking)["rejected"]
+
+    assert before == {}
+    assert list(during.items()) == [("undecodable", 2), ("shape", 1)]
+    assert after == {}
+
+
+def warned(caplog):
+    """Give the facts of each line about what was refused."""
+    return [vars(line) for line in caplog.records if line.getMessage() == REFUSED]
+
+
+def test_what_is_refused_is_said_once_in_half_a_minute(make_service, caplog):
+    """An exporter that sends rubbish for a night is noticed, and fills no disk."""
+    looking = Looking(make_service)
+
+    looking.steps(31, lambda number: RUBBISH if number % 3 else misfit(link="trunk-9"))
+    looking.steps(60)
+
+    told = [(one["rejected"], one["mostly"], one["of_these"]) for one in warned(caplog)]
+    assert told == [(1, "shape", 1), (30, "undecodable", 20)]
+    assert {one["levelname"] for one in warned(caplog)} == {"WARNING"}
+
+
+def test_the_last_of_what_is_refused_is_said_though_no_more_comes(make_service, caplog):
+    """How much it was in the end is what somebody asks afterwards."""
+    looking = Looking(make_service)
+
+    looking.step(RUBBISH)
+    looking.step(RUBBISH, RUBBISH)
+    looking.steps(40)
+
+    assert [one["rejected"] for one in warned(caplog)] == [1, 2]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_one_example_says_whom_to_look_at(make_service, caplog, packed):
+    """Whoever has to mend an exporter must know which, and where the record lies."""
+    looking = Looking(make_service)
+
+    looking.step(misfit(packed=packed, link="trunk-9", source="probe-9"))
+
+    (told,) = warned(caplog)
+    assert (told["link"], told["source"]) == ("trunk-9", "probe-9")
+    assert (told["topic"], told["partition"], told["offset"]) == (*PLACE, NOON_MS)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        RUBBISH,
+        b"",
+        b'{"x": ' + b"[" * 100_000,
+        b"{" * 9,
+        b"\x81\xff",
+        misfit(link=7),
+        b'{"link": "\xff"}',
+    ],
+)
+def test_where_an_example_says_nothing_of_a_link_nothing_is_made_up(make_service, caplog, record):
+    """What can't be read can't be asked for its name, and ends nobody."""
+    Looking(make_service).step(record)
+
+    (told,) = warned(caplog)
+    assert not {"link", "source"} & told.keys()
+
+
+def test_a_refused_record_puts_no_more_than_a_name_into_the_log(make_service, caplog):
+    """The payload is somebody's traffic, and a name may be a megabyte long."""
+    Looking(make_service).step(misfit(link="x" * 1_000_000, secret="hunter2"))
+
+    (told,) = warned(caplog)
+    assert told["link"] == "x" * 200
+    assert "hunter2" not in str(told)
+
+
+def test_a_bundle_that_is_refused_is_shown_until_a_good_one_comes(store):
+    """Somebody promoted it, and must not believe that it is in use."""
+    settings = Settings(bundle=str(store.path))
+    model = open_model(settings)
+    reloads = Reloads(settings, model, FolderEnrolments(store.path))
+    looking = Looking(
+        lambda *parts, **changes: make_service(model.bundle, model.encoder, *parts, **changes),
+        reloads=reloads,
+    )
+    (store.folder(store.ids[1]) / "weights.safetensors").write_bytes(b"no weights")
+    shown = []
+    for version in (store.ids[0], store.ids[1], store.ids[0]):
+        store.switch(version, action="promoted", **WHO)
+        reloads.look()
+        shown.append(watched(looking)["bundle_refused"])
+
+    assert shown == [False, True, False]
+
+
+def test_every_label_that_a_link_can_get_is_told(make_service, bundle):
+    """Who looks for a state is told whether there is such a one."""
+    told = watched(Looking(make_service))["labels"]
+
+    assert sorted(told) == sorted(set(bundle.labels))

@@ -99,6 +99,9 @@ def whole() -> Status:
                 "no answers to 340 requests",
             ),
         ),
+        rejected={"undecodable": 13, "shape": 4},
+        bundle_refused=True,
+        labels=("blocked", "capacity-limited", "normal"),
     )
 
 

@@ -122,6 +122,12 @@ def test_it_shows_how_the_daemon_is(browser):
             "candidate aa11agrees 98.7 %onsets 7 both, 2 live only, 1 its own",
         ),
         ({"shadow": ShadowStatus(candidate="aa11", failure="no head")}, "FAILED: no head"),
+        (
+            {"rejected": {"gaps": 2, "shape": 4, "time": 3, "undecodable": 1300}},
+            "windows▲ REJECTED 1,309 in 10 min (undecodable 1,300, shape 4, time 3, ...)1,200 /s",
+        ),
+        ({"bundle_refused": True}, "daemon▲ BUNDLE REFUSEDready"),
+        ({"bundle_refused": True, "ready": False}, "daemon▲ NOT READY▲ BUNDLE REFUSED"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(browser, changes, told):
@@ -130,6 +136,22 @@ def test_what_is_wrong_is_said_in_words(browser, changes, told):
         browser.open(server.url)
 
         assert told in browser.text("#facts")
+
+
+def test_what_is_refused_is_said_until_it_is_over(browser):
+    """Marked as bad while it lasts; and what was mended doesn't stay on the screen."""
+    bad = "return [...document.querySelectorAll('#facts span.bad')].map(one => one.textContent)"
+    refused = make_status(rejected={"shape": 31}, bundle_refused=True)
+    with daemon(refused) as (board, server):
+        browser.open(server.url)
+        during = browser.run(bad)
+        publish(board, make_status())
+        browser.wait("return !document.querySelector('#facts').textContent.includes('REFUSED')")
+
+        assert during == ["▲ BUNDLE REFUSED", "▲ REJECTED 31 in 10 min (shape 31)"]
+        assert browser.run(bad) == []
+        assert "REJECTED" not in browser.text("#facts")
+        assert browser.complaints() == []
 
 
 def test_links_are_listed_as_the_daemon_ordered_them(browser):

@@ -157,7 +157,14 @@ def test_proxies_are_for_the_web(monkeypatch):
     ("typed", "page"),
     [
         ("127.0.0.1:9469", "http://127.0.0.1:9469/status"),
-        ("probe-7", "http://probe-7/status"),
+        ("probe-7", "http://probe-7:9469/status"),
+        ("probe-7/", "http://probe-7:9469/status"),
+        ("probe-7:", "http://probe-7:9469/status"),
+        ("probe-7:80", "http://probe-7:80/status"),
+        ("probe-7/anchorwatch", "http://probe-7:9469/anchorwatch/status"),
+        ("[::1]", "http://[::1]:9469/status"),
+        ("http://probe-7", "http://probe-7/status"),
+        ("https://probe-7", "https://probe-7/status"),
         ("http://[::1]:9469", "http://[::1]:9469/status"),
         ("http://host:1/", "http://host:1/status"),
         ("http://host:1/status", "http://host:1/status"),
@@ -166,7 +173,7 @@ def test_proxies_are_for_the_web(monkeypatch):
     ],
 )
 def test_an_address_is_taken_as_people_type_it(typed, page):
-    """At night one forgets the scheme, or copies a path along."""
+    """At night one forgets scheme and port, or copies a path along; a whole URL means itself."""
     assert page_at(typed) == page
 
 

@@ -204,6 +204,19 @@ def test_links_are_chosen_by_state_and_name(options, names, form):
         assert found == names
 
 
+def test_a_misspelt_state_is_said_in_every_form():
+    """A script that reads the document finds no link in it, and its author finds out why."""
+    why = "there is no state 'bloked', perhaps 'blocked'"
+    with daemon(make_status(labels=("normal", "blocked"))) as (_, server):
+        picture = run("--once", "--url", server.url, "--state", "bloked")
+        document = run("--json", "--url", server.url, "--state", "bloked")
+
+    assert f"no link matches: {why}" in picture.stdout
+    assert (picture.returncode, picture.stderr) == (0, "")
+    assert json.loads(document.stdout)["worst"] == []
+    assert (document.returncode, document.stderr) == (0, f"anchorwatch: {why}\n")
+
+
 def test_json_is_the_document_itself():
     """A script gets what the daemon says, fields of a later version included."""
     body = json.dumps(msgspec.to_builtins(bad_night()) | {"mood": "new"})

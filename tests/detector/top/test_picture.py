@@ -106,6 +106,9 @@ def test_every_picture_fits_its_terminal(width, height, trouble):
         sources=st.lists(st.builds(SourceStatus, TEXT, st.integers(), TEXT, NUMBER)).map(tuple),
         canary=st.dictionaries(TEXT, st.builds(CanaryStatus, NUMBER, NUMBER), max_size=3),
         unknown=st.builds(UnknownStatus, *[st.none() | NUMBER] * 4),
+        rejected=st.dictionaries(TEXT, st.integers(), max_size=5),
+        bundle_refused=st.booleans(),
+        labels=st.lists(TEXT, max_size=3).map(tuple),
         events=st.lists(st.builds(make_event, link=TEXT, state=TEXT), max_size=2).map(tuple),
     ),
     st.integers(1, 200),
@@ -304,6 +307,21 @@ def test_a_choice_says_how_many_match():
     assert "no links yet" in lines(none)
 
 
+def test_a_misspelt_state_is_pointed_out_where_links_would_be():
+    """`no link matches` alone would read as "nothing is blocked"."""
+    daemon = make_status(worst=[make_link("a", "blocked")], labels=("normal", "blocked"))
+    none = msgspec.structs.replace(daemon, worst=(), matched=0)
+    typed, both = Wanted(states=("bloked",)), Wanted(states=("blocked", "silemt"))
+
+    assert "no link matches: there is no state 'bloked', perhaps 'blocked'" in lines(
+        none, wanted=typed
+    )
+    assert "1 of 1 link that match: there is no state 'silemt', perhaps 'silent'" in lines(
+        daemon, wanted=both
+    )
+    assert "no link matches" in lines(none, wanted=Wanted(states=("silent",)))
+
+
 def test_the_newest_fault_is_explained_in_full_where_the_table_has_no_room():
     """On 80 columns sixteen letters of a reason say nothing."""
     reason = "no 2xx to 118 requests; like peer-dead, 0.08 away"
@@ -408,17 +426,51 @@ def test_bad_canaries_come_first_and_none_at_all_is_said():
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rejected": {"shape": 1}}, ["REJECTED 1 in 10 min (shape 1)"]),
+        (
+            {"rejected": {"gaps": 2, "shape": 4, "time": 3, "undecodable": 1300}},
+            ["REJECTED 1,309 in 10 min (undecodable 1,300, shape 4, time 3, ...)"],
+        ),
+        ({"bundle_refused": True}, ["BUNDLE REFUSED"]),
+        (
+            {"bundle_refused": True, "rejected": {"version": 7}},
+            ["BUNDLE REFUSED   REJECTED 7 in 10 min (version 7)"],
+        ),
+        ({}, []),
+    ],
+)
+def test_what_the_daemon_can_not_use_has_a_line_of_its_own(changes, words):
+    """With all records refused it is ready, has no lag, and judges nothing."""
+    status = make_status(**changes)
+    plain = lines(make_status(), 80)
+
+    shown = lines(status, 80)
+
+    assert shown == [*plain[:2], *words, *plain[2:]]
+    marked = [line for line in picture(status, ALL, 80) if line.plain in words]
+    assert [str(span.style) for line in marked for span in line.spans if span.style != ""] == [
+        "bold red"
+    ] * sum(line.plain.count("   ") + 1 for line in marked)
+
+
+@pytest.mark.parametrize(
     ("unknown", "words"),
     [
         (UnknownStatus(), "no rate yet"),
         (UnknownStatus(1.0), "no rate yet, budget 1.00"),
         (
             UnknownStatus(1.0, 0.42, 0.11, 1.2),
-            "within budget, 0.42 a link-week (0.11 to 1.20), budget 1.00",
+            "too early to say, 0.42 a link-week (0.11 to 1.20), budget 1.00",
         ),
         (
-            UnknownStatus(1.0, 1.0, 0.5, 1.5),
-            "within budget, 1.00 a link-week (0.50 to 1.50), budget 1.00",
+            UnknownStatus(1.0, 0.0, 0.0, 14_166.33),
+            "too early to say, 0.00 a link-week (0.00 to 14,166.33), budget 1.00",
+        ),
+        (
+            UnknownStatus(1.0, 0.42, 0.11, 1.0),
+            "within budget, 0.42 a link-week (0.11 to 1.00), budget 1.00",
         ),
         (
             UnknownStatus(1.0, 1.3, 0.9, 1.7),
