@@ -16,7 +16,7 @@ from detector.probe.cli import capture
 from detector.top.cli import top
 
 from .enrolling import cli as enrolling
-from .failing import EX_CONFIG, fail
+from .failing import EX_CONFIG, fail, tell
 from .judging.cli import evaluate
 from .lab.cli import lab
 from .naming.cli import label
@@ -121,6 +121,7 @@ def train(
     given["anchors"] = dict(_pair(text) for text in chosen["anchors"])
     if out.exists() and not (replace and (out / MANIFEST).is_file()):  # not after the work
         raise click.UsageError(f"{out} is there; --replace replaces bundles, and nothing else")
+    from .data import UnmatchedError
     from .progress import EpochBar
     from .trace import TraceError
 
@@ -132,6 +133,8 @@ def train(
         bundle_id = save(bundle, out, replace=replace)
     except ModuleNotFoundError as error:
         fail(f"training needs {error.name}: pip install 'anchorwatch[train]'")
+    except UnmatchedError as error:
+        raise click.UsageError(f"{error.option} {error.why}") from error
     except (CaptureError, BundleError, TraceError, OSError) as error:
         fail(error)
     scores = ", ".join(f"{name} {n:g}" for name, n in bundle.manifest.training.scores.items())
@@ -148,39 +151,51 @@ def train(
     is_flag=True,
     help="Take rows without a label for normal: traffic of days on which nothing was wrong",
 )
+@click.option(
+    "--force", is_flag=True, help="Write thresholds that too little traffic has put out of reach"
+)
 def calibrate(
     bundle: Path,
     captures: tuple[Path, ...],
     out: Path | None,
     links: tuple[str, ...],
     assume_normal: bool,
+    force: bool,
 ) -> None:
     """Find anew from when on windows are unknown to BUNDLE, on traffic of your own.
 
     Runs of CAPTURES that the bundle has learnt from say nothing and are left out. The daemon's
     budget ([unknown] false_alarms_a_link_week) is kept the better the more hours there are.
+    Where there are so few that nothing would be unknown any more, nothing is written.
     """
     from detector.bundle import BundleError, load, save
     from detector.bundles import is_store, resolve
     from detector.capture import CaptureError, read_links
 
-    from .recalibrate import as_text, recalibrated
+    from .recalibrate import as_text, doubt, recalibrated
 
     if out is None and is_store(bundle):
         raise click.UsageError(
             "versions in a bundle store never change: give --out, and `anchorwatch bundles --add`"
         )
+    budget = UNKNOWN.false_alarms_a_link_week
     try:
         loaded = load(resolve(bundle))
         found = read_links(captures, loaded.manifest.window, links)
         made = recalibrated(loaded, found, assume_normal=assume_normal)
+        said = "\n".join(as_text(loaded, made, budget))
+        why = doubt(loaded, made, budget)
+        if why and not force:
+            tell(said)
+            fail(f"nothing is written: {why}, or --force")
         bundle_id = save(made, out or bundle, replace=out is None)
     except BundleError as error:
         fail(error, EX_CONFIG)
     except (CaptureError, OSError) as error:
         fail(error)
-    for line in as_text(made, UNKNOWN.false_alarms_a_link_week):
-        click.echo(line)
+    click.echo(said)
+    if why:
+        tell(why)
     click.echo(f"{out or bundle}: bundle {bundle_id}")
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,21 @@ from detector.state import RESERVED
 from detector.window import WindowSpec
 
 from .augment import superposed
+from .failing import offered
 from .labelled import LabelledWindows
 from .settings import Settings
 from .split import split_runs
 
 SPARSE = 0.05  # a feature that more of the rows lack is optional
+
+
+class UnmatchedError(CaptureError):
+    """A setting asks for what the captures don't have: most likely a slip of the pen."""
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(f"{setting} {why}")
+        self.option = f"--{setting.replace('_', '-')}"  # of `anchorwatch train`
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +94,20 @@ class Pool:
         )
 
 
-def pool(paths: Sequence[Path], settings: Settings) -> Pool:
-    """Read captures.
+def pool(paths: Sequence[Path], settings: Settings, *, strict: bool = False) -> Pool:
+    """Read captures; *strict* is for settings of somebody who has just chosen them.
+
+    Those of a bundle may name runs that these captures never had, or have no more.
 
     Raises:
         CaptureError: if they can't be read, or nothing in them is wanted.
+        UnmatchedError: with *strict*, if a name or pattern in the settings matches nothing.
     """
     table = read_table(paths)
     features = tuple(dict.fromkeys(settings.features)) or features_of(table)
     everywhere = links_of(table, features, settings.step_ms)
+    if strict:
+        _check(everywhere, settings)
     links = [link for link in everywhere if _is_wanted(link, settings)]
     if not links:
         raise CaptureError("no link matches, or all runs are left out")
@@ -117,8 +133,9 @@ def read(paths: Sequence[Path], settings: Settings) -> Data:
 
     Raises:
         CaptureError: if they can't be read or parted, or one side has too few labels.
+        UnmatchedError: if a name or pattern in the settings matches nothing.
     """
-    found = pool(paths, settings)
+    found = pool(paths, settings, strict=True)
     return part(found, split_runs(found.links, settings.validation_share, settings.seed))
 
 
@@ -145,6 +162,34 @@ def part(found: Pool, sides: tuple[Sequence[LinkCapture], Sequence[LinkCapture]]
         whole=found.side(found.links),
         captures=found.captures,
     )
+
+
+def _check(everywhere: Sequence[LinkCapture], settings: Settings) -> None:
+    """Refuse a name or pattern that matches nothing.
+
+    Others beside it may match, and nobody would notice: with a slip in *leave_out* an encoder
+    learns from the very runs that were kept to judge it by.
+    """
+    for name, (what, there) in _there(everywhere).items():
+        is_it = str.__eq__ if name == "labels" else fnmatchcase  # labels are no patterns
+        for asked in getattr(settings, name):
+            if not any(is_it(one, asked) for one in there):
+                others = offered(asked, sorted(there))
+                raise UnmatchedError(name, f"{asked!r} matches no {what}; there is {others}")
+
+
+def _there(everywhere: Sequence[LinkCapture]) -> dict[str, tuple[str, set[str]]]:
+    """Give what each setting can ask for: what that is, and all that there are."""
+    labels, kinds = (
+        {str(one) for link in everywhere for one in set(rows(link)) if one is not None}
+        for rows in (attrgetter("labels"), attrgetter("kinds"))
+    )
+    return {
+        "links": ("link", {link.link for link in everywhere}),
+        "leave_out": ("run", {link.run for link in everywhere}),
+        "labels": ("label", labels),
+        "leave_kinds": ("kind", kinds),
+    }
 
 
 def _is_wanted(link: LinkCapture, settings: Settings) -> bool:

@@ -1,16 +1,22 @@
 """Calibration: what a budget of false alarms promises is kept on traffic that nobody has seen."""
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from detector.anchors import AnchorSet
-from detector.capture import CaptureError
+from detector.bundle import load
+from detector.capture import SHIPPED, CaptureError
 from detector.config import State
 from detector.oncall.strangeness import Known, Strangeness, Tail, to_neighbours
 from detector.state import NORMAL
-from tests.trained import trained_bundle, unseen_links
+from tests.trained import LAB_1, LEFT_OUT, trained_bundle, trained_path, unseen_links
 from training.calibration import Scored, calibrate, calibrated, false_alarms
-from training.recalibrate import as_text, recalibrated
+from training.cli import main
+from training.recalibrate import as_text, doubt, recalibrated
 
 LABELS = ("blocked", "normal")
 SPAN_MS = 15_000
@@ -137,9 +143,91 @@ def test_recalibrating_changes_thresholds_and_nothing_else():
     assert made.known.calibration.runs == len(unseen_links())
     assert made.weights is bundle.weights
     np.testing.assert_array_equal(made.known.points, bundle.known.points)
-    text = "\n".join(as_text(made, 1.0))
+    text = "\n".join(as_text(bundle, made, 1.0))
     assert "extrapolated" in text
     assert "link-hours of normal traffic" in text
+
+
+def calibrate_by_command(out, captures, links, *options):
+    """Calibrate the trained bundle on some links."""
+    arguments = [trained_path(), captures, "--links", links, "--out", out, *options]
+    return CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
+
+
+def test_thresholds_are_shown_beside_what_they_were(tmp_path):
+    """Whoever calibrates a bundle that is in use sees at once what will change."""
+    done = calibrate_by_command(tmp_path / "new", LAB_1, "s1_[AB]_normal_*/access")
+
+    assert done.exit_code == 0, done.output
+    made, before = (load(path).known.calibration for path in (tmp_path / "new", trained_path()))
+    for label in trained_bundle().manifest.labels:
+        new, was = made.threshold(label, 1.0), before.threshold(label, 1.0)
+        assert f"  {label:<20} unknown above {new:.2f} (was {was:.2f})\n" in done.stdout
+    assert done.stderr == ""
+
+
+def test_too_little_traffic_is_not_calibrated_on(tmp_path):
+    """A threshold that nothing can reach turns the unknown off, and nobody would notice."""
+    done = calibrate_by_command(tmp_path / "new", SHIPPED, f"{LEFT_OUT}/access")
+
+    assert done.exit_code == 1, done.output
+    assert done.stdout == ""
+    *shown, line = done.stderr.splitlines()
+    assert line.startswith("anchorwatch: nothing is written: 12 false alarms in 0.")
+    assert "none would ever be unknown: give more link-hours" in line
+    assert line.endswith("on which nothing was wrong, or --force")
+    assert any("  normal " in one and "(was " in one for one in shown)
+    assert not (tmp_path / "new").exists()
+
+
+def test_who_insists_gets_what_little_traffic_says(tmp_path):
+    """The doubt is said all the same."""
+    done = calibrate_by_command(tmp_path / "new", SHIPPED, f"{LEFT_OUT}/access", "--force")
+
+    assert done.exit_code == 0, done.output
+    assert "none would ever be unknown" in done.stderr
+    assert load(tmp_path / "new").known.calibration.runs == len(unseen_links())
+
+
+def with_tail(**changes):
+    """Give the trained bundle with another tail of its false alarms."""
+    bundle = trained_bundle()
+    tail = Tail(**({"threshold": 2.0, "events": 12, "hours": 4.0, "shape": 0.25} | changes))
+    known = bundle.known.calibration
+    calibration = msgspec.structs.replace(known, scale=0.06, tail=tail)  # corners: 47 apart
+    manifest = msgspec.structs.replace(bundle.manifest, known=calibration)
+    return replace(bundle, manifest=manifest, known=Known(bundle.known.points, calibration))
+
+
+@pytest.mark.parametrize(
+    ("tail", "why"),
+    [
+        ({}, ""),
+        ({"threshold": 9.0}, "no window can be farther than 47.14"),
+        ({"threshold": 0.5, "shape": 0.6}, "56 times as far as what was seen"),
+        ({"threshold": 0.5, "shape": 0.4}, ""),
+        # So many hours that little is extrapolated: how heavy the tail is matters no more.
+        ({"shape": 0.6, "hours": 1000.0}, ""),
+    ],
+    ids=str,
+)
+def test_a_calibration_is_doubted_only_where_it_says_nothing(tail, why):
+    """Higher thresholds than before are what calibrating is for: others' traffic is odder."""
+    said = doubt(with_tail(hours=40.0), with_tail(**tail), 1.0)
+
+    assert why in said
+    assert bool(said) == bool(why)
+    assert ("the bundle's own has 40.0" in said) == bool(why)
+
+
+def test_a_bundle_on_the_sphere_reaches_less_far():
+    """Its embeddings are all of length 1, so that no two are farther apart than 2."""
+    made = with_tail(threshold=7.0)
+    architecture = msgspec.structs.replace(made.manifest.architecture, activation="unit")
+    manifest = msgspec.structs.replace(made.manifest, architecture=architecture)
+
+    assert doubt(made, made, 1.0) == ""
+    assert "than 33.33" in doubt(made, replace(made, manifest=manifest), 1.0)
 
 
 def test_recalibrating_on_what_was_learnt_from_is_refused():

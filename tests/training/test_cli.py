@@ -263,6 +263,29 @@ def test_a_training_that_cannot_be_is_wrong_usage(tmp_path, capture, options):
 
 
 @pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (
+            ["--leave-out=r6", "--leave-out=r99*"],
+            "--leave-out 'r99*' matches no run; there is r0,",
+        ),
+        (["--links=r9/*"], "--links 'r9/*' matches no link; there is r"),
+        (["--labels=blokced"], "matches no label; there is blocked, capacity-limited, normal"),
+        (["--leave-kinds=bloked*"], "--leave-kinds 'bloked*' matches no kind; there is blocked"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_slip_in_what_to_learn_from_is_wrong_usage(tmp_path, capture, options, why):
+    """It ends the call before hours of training on other runs than were meant."""
+    done = call("train", capture, "--out", tmp_path / "new", *options)
+
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert why in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (["train"], "Missing argument 'CAPTURES...'"),
@@ -374,7 +397,7 @@ def test_a_missing_feature_is_one_clear_line(tmp_path, trained_bundle, command):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (["--links=r9/*"], "no link matches"),
+        (["--links=r7/*", "--leave-out=r7"], "no link matches"),
         (["--leave-out=*"], "all runs are left out"),
         (["--leave-out=r[1-7]"], "one run can't be parted"),
         (["--step-ms=10"], "a row every 1000 ms"),
@@ -382,7 +405,7 @@ def test_a_missing_feature_is_one_clear_line(tmp_path, trained_bundle, command):
         (["--steps=10", "--loss=lossless", "--activation=unit"], "needs sigmoid outputs"),
         (["--steps=10", "--preset=origin", "--loss=multi-similarity"], "needs unit outputs"),
         (["--leave-kinds=[bc]*"], "need two labels, they have normal"),
-        (["--features=rev_2xx", "--features=rev_2xx", "--links=r9/*"], "no link matches"),
+        (["--features=rev_2xx", "--features=rev_2xx", "--leave-out=*"], "no link matches"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

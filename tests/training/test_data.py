@@ -8,7 +8,7 @@ import pytest
 
 from detector.capture import CaptureError
 from tests.training.captures import LEFT_OUT, TINY, make_table, write
-from training.data import part, pool, read
+from training.data import UnmatchedError, part, pool, read
 
 
 def runs_of(windows):
@@ -204,7 +204,7 @@ def test_a_label_that_never_fills_a_window_is_refused(tmp_path):
     ("changes", "why"),
     [
         ({"features": ("fwd_packets", "gone")}, "lacks the feature 'gone'"),
-        ({"links": ("r9/*",)}, "no link matches, or all runs are left out"),
+        ({"links": ("r[67]/*",)}, "no link matches, or all runs are left out"),
         ({"leave_out": ("*",)}, "no link matches, or all runs are left out"),
         ({"leave_out": ("r[1-7]",)}, "one run can't be parted"),
         ({"step_ms": 100}, "a row every 1000 ms, the model needs 100"),
@@ -215,6 +215,42 @@ def test_what_a_capture_cannot_give_is_said(tmp_path, changes, why):
     """A message that an operator can act on, and no traceback."""
     with pytest.raises(CaptureError, match=why):
         data_of(make_table(), tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"leave_out": ("r6", "r99*")}, "leave_out 'r99*' matches no run; there is r0, r1, r2,"),
+        ({"links": ("*", "r1/acess")}, "links 'r1/acess' matches no link; there is r1/access,"),
+        (
+            {"labels": ("normal", "blokced")},
+            "labels 'blokced' matches no label; there is blocked, capacity-limited, normal",
+        ),
+        (
+            {"labels": ("normal", "block*")},
+            "labels 'block*' matches no label; there is blocked,",
+        ),
+        (
+            {"leave_kinds": ("normal kind", "bloked*")},
+            "leave_kinds 'bloked*' matches no kind; there is blocked kind, ",
+        ),
+    ],
+)
+def test_a_name_or_pattern_that_matches_nothing_is_a_slip(tmp_path, changes, why):
+    """One that is passed over trains on the very runs that were kept to judge by."""
+    with pytest.raises(UnmatchedError) as caught:
+        data_of(make_table(), tmp_path, **changes)
+
+    assert str(caught.value).startswith(why)
+
+
+def test_what_a_bundle_left_out_may_be_gone(tmp_path):
+    """A retraining takes its patterns from the bundle, and captures come and go."""
+    capture = write(make_table(), tmp_path)
+
+    found = pool([capture], replace(TINY, leave_out=("r6", "r99*"), leave_kinds=("odd*",)))
+
+    assert {link.run for link in found.links} == {f"r{run}" for run in range(8)} - {"r6"}
 
 
 def test_only_the_labels_that_were_asked_for_are_learnt(tmp_path):
@@ -254,13 +290,16 @@ def test_a_pattern_that_no_kind_fits_leaves_nothing_out(tmp_path):
     """Rows without a kind are of no kind, and `*` must not hit what lacks one."""
     table = make_table()
     table.loc[table["label"] == "normal", "kind"] = None
+    capture = write(table, tmp_path)
 
-    all_of_it = data_of(table, tmp_path)
-    data = data_of(table, tmp_path, leave_kinds=("gone*",))
-    without_kinds = data_of(table, tmp_path, leave_kinds=("*normal*", "capacity*"))
+    all_of_it = pool([capture], TINY)
+    none_left_out = pool([capture], replace(TINY, leave_kinds=("gone*",)))
+    without = pool([capture], replace(TINY, leave_kinds=("*normal*", "capacity*")))
 
-    assert len(data.whole.learning) == len(all_of_it.whole.learning)
-    assert set(without_kinds.whole.learning.labels) == {"normal", "blocked"}
+    for link, same in zip(none_left_out.links, all_of_it.links, strict=True):
+        np.testing.assert_array_equal(link.labels, same.labels)
+    left = {label for link in without.links for label in link.labels if label is not None}
+    assert left == {"normal", "blocked"}
 
 
 def test_all_kinds_of_a_label_left_out_leave_too_few_labels(tmp_path):

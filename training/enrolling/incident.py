@@ -16,12 +16,12 @@ from detector.capture import LinkCapture
 from detector.sight import Sight
 from detector.state import NORMAL
 from detector.window import WindowSpec
+from training.failing import offered
 from training.when import as_text
 
 from .errors import EnrollingError
 from .traffic import Piece
 
-SHOWN = 5  # links, of those that there are
 ODD = 1.0  # in the usual distances of known windows: farther away is no usual traffic
 
 
@@ -87,8 +87,7 @@ def absent(link: str, known: Sequence[str]) -> str:
     if any(letter in link for letter in "*?["):
         why += ", and an incident is of one link, not of a pattern"
         known = matching(known, link) or known
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return f"{why}; there is {', '.join(known[:SHOWN]) or 'no other'}{more}"
+    return f"{why}; there is {offered(link, known)}"
 
 
 def choose(incident: Incident, sight: Sight, spec: WindowSpec, count: int) -> Incident:

@@ -79,6 +79,7 @@ def search(
     """
     try:
         from detector.capture import CaptureError
+        from training.data import UnmatchedError
 
         from .journal import JournalError
         from .pin import SpaceError
@@ -96,7 +97,7 @@ def search(
     try:
         space = Space.of(pins)
         found = run(captures, work, space, Plan(**chosen), stopping, _tell)
-    except SpaceError as error:
+    except (SpaceError, UnmatchedError) as error:
         raise click.UsageError(f"--fix: {error}") from error
     except (CaptureError, JournalError, OSError) as error:
         _fail(error)

@@ -82,6 +82,17 @@ def test_a_link_that_was_not_captured_is_named_beside_those_that_were(pieces, sp
         cut(pieces, spec, "trunk-3", 0, LATER)
 
 
+def test_a_misspelt_link_gets_those_that_it_may_be_a_slip_of():
+    """Among hundreds the first few of the alphabet help nobody."""
+    known = ["ahead5h", "behind5h", "extra", "fmore", "future1y", "trunk-1", "trunk-12"]
+
+    said = absent("trnk-1", known)
+
+    assert "; there is trunk-1, trunk-12, ahead5h," in said
+    assert said.endswith("and 2 more")
+    assert "there is core-9/sip, a, b" in absent("core9/sip", ["a", "b", "core-9/sip"])
+
+
 def test_a_pattern_is_told_from_a_link_and_gets_the_links_that_it_matches():
     """Other commands take patterns, an incident is of one link."""
     known = ["core-1", *(f"trunk-{number}" for number in range(7))]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not apply to tf.data func
 
 ODD = Settings(
     links=("r[0-5]/*", "r6/core", "r7/*"),
-    leave_out=("r7", "r9*"),
+    leave_out=("r7", "r[7-9]*"),
     labels=("normal", "blocked", "capacity-limited"),
     leave_kinds=("odd*", "odder"),
     kinds=True,
@@ -78,7 +78,10 @@ def test_settings_that_are_all_unusual_come_back(tmp_path):
         item.name for item in fields(ODD) if getattr(ODD, item.name) == getattr(usual, item.name)
     }
 
-    bundle = train([write(make_table(), tmp_path)], ODD, lambda *_: None)
+    table = make_table()
+    table.loc[table["link"] == "r6/access", "kind"] = "odder"  # a link that isn't learnt from
+
+    bundle = train([write(table, tmp_path)], ODD, lambda *_: None)
 
     assert same == {"step_ms", "anchors"}  # all others would show if they were not recalled
     assert recalled(read_back(bundle.manifest)) == replace(ODD, leave_out=())

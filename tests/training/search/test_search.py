@@ -306,7 +306,7 @@ def test_a_frozen_front_is_trained_once(capture, work):
         (("--folds", "1"), 2, "--folds"),
         (("--mix", "nothing*"), 1, "no run is left out"),
         (("--mix", "*"), 1, "two labels"),
-        (("--fix", "links=nothing"), 1, "no link matches"),
+        (("--fix", "links=nothing"), 2, "--fix: links 'nothing' matches no link"),
     ],
 )
 def test_what_can_not_be_searched_is_refused_at_once(more, code, what, capture, work):
