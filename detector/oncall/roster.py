@@ -84,6 +84,9 @@ class Roster:
                 spare_exporters=self.peers.is_any_behind,
             ):
                 self._notice(noticed, moment)
+        # One whose links have all left, or report through another, will not be heard here again.
+        for name in [name for name in self.keeper.lost if name not in self.silence.exporters]:
+            self._find(name, moment, RETIRED)
         self.peers.say_if_due(
             moment.now,
             self.silence,
@@ -156,8 +159,6 @@ class Roster:
             turn = Turn(link, source, state.label, RETIRED, *times, state.worst_margin, False)
             self.take([turn], moment)
         self.keeper.forget((link, source), noticed.place[1] if noticed.place else 0)
-        if source in self.keeper.lost and source not in self.silence.exporters:
-            self._find(source, moment, RETIRED)
 
     def _lose(self, source: str, moment: Moment) -> None:
         exporter = self.silence.exporters[source]

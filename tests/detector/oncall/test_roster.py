@@ -14,7 +14,7 @@ from detector.board import StatusBoard
 from detector.config import Events, Silence
 from detector.status import Status
 from tests.detector.oncall.keeping import DiedError, Life, Topics
-from tests.fakes import WallClock
+from tests.fakes import NOON_MS, WallClock
 
 BLOCKED = ("onset", "a", "blocked")
 WELL_AGAIN = ("abated", "a", "blocked")
@@ -597,6 +597,24 @@ def test_a_loss_that_was_left_to_a_daemon_that_gave_it_away_is_told_all_the_same
     together(30, [two], {})
 
     assert topics.told == [LOST]
+
+
+def test_a_lost_exporter_whose_links_another_one_reports_is_lost_no_more(live, topics):
+    """A probe is replaced: what opened must close, or it stands on the wall for ever."""
+    life = live()
+    life.seconds(30, a="normal")
+    life.seconds(30)
+    assert topics.told == [LOST]
+
+    for _ in range(5):
+        life.clock.sleep(1)
+        second = round(life.clock.wall - NOON_MS / 1000)
+        life.source.put("a", "normal", second, 0, "probe-9")
+        life.source.vitals.contact = life.clock.wall
+        life.service.step(0)
+
+    assert topics.told == [LOST, BACK]
+    assert topics.events[-1].state == "retired"
 
 
 def test_events_that_wait_for_company_go_with_their_links(live, topics):
