@@ -65,6 +65,11 @@ class BundleFollower:
         self.model = model
         return view
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the bundle that should be in use can't be, and the one before it is."""
+        return bool(self._why)
+
     def figures(self) -> Iterable[Figure]:
         """Say what was loaded."""
         yield Figure(
@@ -77,7 +82,7 @@ class BundleFollower:
         yield Figure(
             "bundle_refused",
             "1 while the bundle that should be in use can't be, and the one before it is.",
-            {(): float(bool(self._why))},
+            {(): float(self.is_refused)},
         )
 
     def _load(self) -> Model:

@@ -54,8 +54,8 @@ class KafkaSource:
         """Give records as they came; the broker being away looks like nothing coming."""
         if self._consumer is None and not self._connect(seconds):
             return []
+        self._go_on_joining()
         try:
-            self._go_on_joining()
             records = self._consumer.poll(round(seconds * 1000), max_records=most)
         except Exception as error:  # the client lets whatever a decoder raises through
             return self._skip(error)

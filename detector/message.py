@@ -196,10 +196,15 @@ def _window(wire: Any, spec: WindowSpec) -> Window:
 
 def _check_time(link: str, start_ms: int) -> None:
     # Taken as it is, such a link would have no state for ever, and nobody would know why.
-    units = "" if start_ms not in SECONDS else ": is it in seconds?"
-    units = ": is it in microseconds or nanoseconds?" if start_ms > LATEST_MS else units
-    if units or start_ms < 0:
-        raise WindowError("time", f"link {link!r}: start_ms {start_ms} is no time{units}")
+    if start_ms in SECONDS:
+        why = ": is it in seconds?"
+    elif start_ms > LATEST_MS:
+        why = ": is it in microseconds or nanoseconds?"
+    elif start_ms < 0:
+        why = ""
+    else:
+        return
+    raise WindowError("time", f"link {link!r}: start_ms {start_ms} is no time{why}")
 
 
 def _numbers(wire: Any) -> NDArray[np.float32]:

@@ -253,11 +253,6 @@ class Metrics:
         self._opinions.labels("yes").inc(agreed)
         self._opinions.labels("no").inc(differed)
 
-    def progress(self, vitals: Vitals) -> None:
-        """Note that a step is done, and how the source is."""
-        self.beat()
-        self.see(vitals)
-
     def see(self, vitals: Vitals) -> None:
         """Note how the source is."""
         self._contact.set(vitals.contact)
@@ -270,7 +265,7 @@ class Metrics:
             self._lag.labels(topic, str(partition)).set(lag)
 
     def beat(self) -> None:
-        """Note that the loop is alive, though a step is waiting for something outside."""
+        """Note that the loop is alive: a step is done, or waits for something outside."""
         self._progressed = time.monotonic()
         self._progress.set(time.time())
         for follower in self._followers:

@@ -66,6 +66,11 @@ class Reloads:
         """The newest that could be used."""
         return self._bundle.model
 
+    @property
+    def is_bundle_refused(self) -> bool:
+        """Whether the bundle that should be in use can't be, and the one before it is."""
+        return self._bundle.is_refused
+
     def begin(self, is_stopping: Callable[[], bool], beat: Callable[[], None]) -> None:
         """Read what was enrolled before anything is judged, and look for more from now on.
 

@@ -53,10 +53,6 @@ class Service:
     clock: Callable[[], Moment] = _now
     _looked: float = float("-inf")  # monotonic clock, seconds
 
-    def __post_init__(self) -> None:
-        if self.reloads:
-            self.standing.reloads = self.reloads.figures
-
     def run(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Work until stopped or the source is exhausted, and close what was opened."""
         with ExitStack() as closing:
@@ -101,7 +97,7 @@ class Service:
         if batch.messages:
             # Last, so that a crash before this line repeats the batch and loses nothing.
             self.source.commit()
-        self.metrics.progress(self.source.vitals)
+        self.metrics.beat()
         return len(batch.windows)
 
     def _wait(self) -> None:
@@ -173,6 +169,7 @@ class Service:
             self.standing.status(moment, vitals, scores),
             ready=self.metrics.is_ready,
             refused=self.metrics.refusal(),
+            bundle_refused=bool(self.reloads and self.reloads.is_bundle_refused),
             enrolled=len(self.duty.sight.enrolled),
             labels=tuple(self.duty.sight.labels),
             **self.learning.statuses,

@@ -6,7 +6,7 @@ only where there could be any, and never longer than told.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
@@ -103,7 +103,7 @@ class Gather:
             self._release()
         return self._take()
 
-    def drop(self, links: Collection[str]) -> None:
+    def drop(self, links: Set[str]) -> None:
         """Tell nobody what waits of some links."""
         for gathering in self._waiting:
             gathering.events = [one for one in gathering.events if one.link not in links]

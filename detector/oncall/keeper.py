@@ -71,7 +71,7 @@ class Keeper:
 
         It is in their records, or comes of the windows that were not committed.
         """
-        self.outbox.drop(links)
+        self.outbox.drop(set(links))
         for source in [name for name, one in self.lost.items() if one.partition == place[1]]:
             del self.lost[source]
 

@@ -5,7 +5,7 @@ the link that it is about until it is out, and that link's record is kept with i
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Set
 
 from detector.events import Event
 
@@ -29,7 +29,7 @@ class Outbox:
         self._waiting.setdefault(who, []).append(event)
         self._gather.push(event, now)
 
-    def drop(self, links: Collection[str]) -> None:
+    def drop(self, links: Set[str]) -> None:
         """Leave what waits of some links to somebody else."""
         self._gather.drop(links)
 

@@ -36,6 +36,16 @@ class _Peer:
     is_behind: bool
     exporters: dict[str, Sighting] = field(default_factory=dict)  # as of its last word
 
+    def news(self, word: Word) -> dict[str, HeardElsewhere]:
+        """Take its next word; give the exporters that it has heard since the one before."""
+        before, self.exporters = self.exporters, word.exporters
+        return {
+            name: HeardElsewhere(word.seconds - one.heard, one.limit)
+            for name, one in word.exporters.items()
+            # Said again it is no news, and of a late word it would be a false one.
+            if one.heard is not None and (name not in before or before[name].heard != one.heard)
+        }
+
 
 class Peers:
     """Listens to the others, and tells them what is heard here."""
@@ -63,14 +73,8 @@ class Peers:
             peer = self._peers.setdefault(word.daemon, _Peer(now, word.is_behind))
             peer.heard, peer.is_behind = now, word.is_behind
             lost |= {name: word.seconds - heard for name, heard in word.lost.items()}
-            before, peer.exporters = peer.exporters, word.exporters
-            for name, one in word.exporters.items():
-                # Said again it is no news, and of a late word it would be a false one.
-                if one.heard is not None and (
-                    name not in before or before[name].heard != one.heard
-                ):
-                    sighting = HeardElsewhere(word.seconds - one.heard, one.limit)
-                    sightings[name] = min(sighting, sightings.get(name, sighting))
+            for name, sighting in peer.news(word).items():
+                sightings[name] = min(sighting, sightings.get(name, sighting))
         for name in [name for name, one in self._peers.items() if now - one.heard > LIVE_SECONDS]:
             del self._peers[name]
         return sightings, lost

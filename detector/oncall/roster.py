@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from detector.source import Move, Place, Source
 from detector.state import NORMAL, RESTING, RETIRED, SILENT, LinkState, Steady, Turn
@@ -178,6 +179,7 @@ class Roster:
         """Whether there may be windows that are ours to read, and not read."""
         if not self._places:
             return False  # a spare: what is unread is others'
-        if not self.attention.is_paying or not self.peers.count:
-            return not self.attention.is_paying
-        return self.peers.is_behind(self._places, lambda some: source.reached(some, "peers"))
+        if not self.attention.is_paying:
+            return True
+        reached = partial(source.reached, asker="peers")
+        return self.peers.count > 0 and self.peers.is_behind(self._places, reached)

@@ -5,12 +5,11 @@ all of them only for somebody who looks for certain ones, and in his thread.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
 
 from detector.board import MOST_LINKS
-from detector.figures import Figure
 from detector.rejections import Rejections
 from detector.source import Vitals
 from detector.state import RESTING, LinkState
@@ -44,7 +43,6 @@ class Standing:
     roster: Roster
     tally: Tally
     rejections: Rejections = field(default_factory=Rejections)
-    reloads: Callable[[], Iterable[Figure]] = tuple  # what they have to say of themselves
     has_broker: bool = True
     _begun: float | None = None
     _pace: Pace | None = None
@@ -80,15 +78,10 @@ class Standing:
             events=tuple(EventStatus.of(event) for event in reversed(events)),
             peers=roster.peers.count,
             rejected=self.rejections.counts(moment.now),
-            bundle_refused=self._is_bundle_refused(),
         )
 
     def _contact(self, moment: Moment, vitals: Vitals) -> float | None:
         return max(0.0, moment.wall - vitals.contact) if self.has_broker else None
-
-    def _is_bundle_refused(self) -> bool:
-        refused = (one.values for one in self.reloads() if one.name == "bundle_refused")
-        return any(next(refused, {}).values())
 
     def links(self, states: Iterable[LinkState]) -> Iterable[LinkStatus]:
         """Put links into words."""

@@ -672,7 +672,7 @@ def test_readiness_is_that_there_is_something_to_read_from(ask):
     metrics = Metrics(("normal",), 10)
 
     before = ask(metrics, "/readyz")[0]
-    metrics.progress(Vitals(is_assigned=True, contact=time.time()))
+    metrics.see(Vitals(is_assigned=True, contact=time.time()))
     after = ask(metrics, "/readyz")[0]
 
     assert (before, after) == (503, 200)

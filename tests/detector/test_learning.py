@@ -161,6 +161,8 @@ def test_windows_of_other_features_are_read_after_a_reload(bundle, encoder, tmp_
 class Ready:
     """Has one thing ready."""
 
+    is_bundle_refused = False
+
     def __init__(self, model, view) -> None:
         self._ready = (model, view)
 

@@ -100,7 +100,7 @@ def names_of(metrics):
 def running(metrics):
     """Give the metrics of a daemon that has seen something of everything."""
     metrics.started({"version": "0.1.0", "bundle": "b1", "engine": "onnxruntime"})
-    metrics.progress(Vitals(lag={("windows", 0): 7}))
+    metrics.see(Vitals(lag={("windows", 0): 7}))
     show(
         metrics,
         links(1),
@@ -468,7 +468,7 @@ def test_how_the_source_is_is_exported(metrics):
     """Lag, rebalances and failed commits are what an operator looks at when verdicts are late."""
     vitals = Vitals(True, False, 1234.5, 2, 1, {("windows", 0): 7, ("windows", 1): 0})
 
-    metrics.progress(vitals)
+    metrics.see(vitals)
 
     assert value(metrics, "anchorwatch_broker_contact_timestamp_seconds") == 1234.5
     assert value(metrics, "anchorwatch_rebalances_total") == 2
@@ -480,11 +480,11 @@ def test_how_the_source_is_is_exported(metrics):
 def test_a_counter_takes_what_was_added_since(metrics):
     """The source keeps totals; to add them up again each second would be nonsense."""
     vitals = Vitals(rebalances=2, commits_failed=1)
-    metrics.progress(vitals)
+    metrics.see(vitals)
     vitals.rebalances += 1
 
-    metrics.progress(vitals)
-    metrics.progress(vitals)
+    metrics.see(vitals)
+    metrics.see(vitals)
 
     assert value(metrics, "anchorwatch_rebalances_total") == 3
     assert value(metrics, "anchorwatch_commits_failed_total") == 1
@@ -493,10 +493,10 @@ def test_a_counter_takes_what_was_added_since(metrics):
 def test_the_lag_of_a_partition_that_moved_to_another_daemon_goes(metrics):
     """Summed over all daemons it would otherwise count a backlog that nobody has."""
     vitals = Vitals(lag={("windows", 0): 7, ("windows", 1): 9})
-    metrics.progress(vitals)
+    metrics.see(vitals)
     del vitals.lag["windows", 1]
 
-    metrics.progress(vitals)
+    metrics.see(vitals)
 
     assert samples(metrics, "anchorwatch_lag_messages") == [
         ({"topic": "windows", "partition": "0"}, 7)
@@ -507,7 +507,7 @@ def test_it_is_ready_while_there_is_something_to_read_from(metrics):
     """A load balancer, or a person, must not count on a daemon without partitions."""
     told = [metrics.is_ready]
     for is_assigned in (True, False):
-        metrics.progress(Vitals(is_assigned=is_assigned, contact=time.time()))
+        metrics.see(Vitals(is_assigned=is_assigned, contact=time.time()))
         told.append(metrics.is_ready)
 
     assert told == [False, True, False]
@@ -538,7 +538,7 @@ def test_progress_is_noted_when_a_step_is_done(metrics):
     """A loop that hangs is found by the age of this number."""
     before = value(metrics, "anchorwatch_progress_timestamp_seconds")
 
-    metrics.progress(Vitals())
+    metrics.beat()
 
     assert before == 0
     noted = value(metrics, "anchorwatch_progress_timestamp_seconds")

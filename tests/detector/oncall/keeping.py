@@ -1,6 +1,6 @@
 """A stand-in for the states' topic, and daemons that live and die on it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from detector.events import Event
@@ -183,6 +183,17 @@ class Life:
         """Let some seconds pass."""
         for _ in range(count):
             self.second(**labels)
+
+    @staticmethod
+    def together(
+        lives: Sequence["Life"], labels: Mapping[str, str], spread: Mapping[str, int]
+    ) -> None:
+        """Let a second pass for daemons side by side; links report to whoever has their place."""
+        lives[0].clock.sleep(1)
+        for life in lives:
+            life.clock.sleep(-1)  # they share it
+            mine = [link for link in labels if life.source.has(spread[link])]
+            life.second(**{link: f"{labels[link]}@{spread[link]}" for link in mine})
 
     @property
     def states(self) -> dict[str, str | None]:

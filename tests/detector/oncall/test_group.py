@@ -39,16 +39,9 @@ class Group:
     def seconds(self, count):
         """Let time pass."""
         for _ in range(count):
-            self.clock.sleep(1)
-            reports = {
-                link: f"{label}@{LINKS[link]}"
-                for link, label in self.labels.items()
-                if not any(link in EXPORTERS[name] for name in self.dead)
-            }
-            for life in self.lives:
-                self.clock.sleep(-1)  # they share it
-                mine = {link for link in reports if life.source.has(LINKS[link])}
-                life.second(**{link: reports[link] for link in mine})
+            quiet = {link for name in self.dead for link in EXPORTERS[name]}
+            reports = {link: self.labels[link] for link in LINKS if link not in quiet}
+            Life.together(self.lives, reports, LINKS)
 
     def hold_up(self, place, count):
         """Let words to a daemon lie on their way for a while."""

@@ -505,17 +505,7 @@ BACK = ("abated", "probe-1", "telemetry-lost")
 def together(seconds, lives, labels):
     """Let daemons live side by side; each link reports to whoever has its partition."""
     for _ in range(seconds):
-        lives[0].clock.sleep(1)
-        for life in lives:
-            life.clock.sleep(-1)  # they share it
-            mine = {link for link, place in SPREAD.items() if life.source.has(place)}
-            life.second(
-                **{
-                    link: f"{label}@{SPREAD[link]}"
-                    for link, label in labels.items()
-                    if link in mine
-                }
-            )
+        Life.together(lives, labels, SPREAD)
 
 
 def move(partition, old, new):
