@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from . import credentials
-from .config import PREFIX, ConfigError, Kafka, load
+from .config import ConfigError, Kafka
+from .loading import PREFIX, load
 
 
 def reach(

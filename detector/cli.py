@@ -12,7 +12,8 @@ from typing import NoReturn
 import click
 
 from . import __version__
-from .config import PREFIX, ConfigError, Settings, load
+from .config import ConfigError, Settings
+from .loading import PREFIX, load
 from .signals import reload_on_hangup, stop_on_signals
 
 log = logging.getLogger(__name__)

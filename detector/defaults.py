@@ -20,7 +20,8 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect as types
 
-from .config import PREFIX, Settings
+from .config import Settings
+from .loading import PREFIX
 
 WIDTH = 99  # columns of the settings file
 BUNDLES = "/var/lib/anchorwatch/bundles"  # where an installed daemon has its bundle store

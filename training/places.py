@@ -14,7 +14,8 @@ import click
 import msgspec
 
 from detector.broker import usable
-from detector.config import PREFIX, ConfigError, Kafka, Settings, State, load
+from detector.config import ConfigError, Kafka, Settings, State
+from detector.loading import PREFIX, load
 
 from .failing import EX_CONFIG, fail
 

@@ -22,10 +22,10 @@ import msgspec
 
 from detector.bundle import load
 from detector.config import Settings
-from detector.config import load as load_settings
 from detector.encoder import open_encoder
 from detector.kafka_sink import KafkaSink
 from detector.kafka_states import KafkaStates
+from detector.loading import load as load_settings
 from detector.oncall.moment import Moment
 from detector.oncall.opening import Model, open_duty
 from detector.oncall.peers import Peers

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from detector.config import Settings, load
+from detector.config import Settings
+from detector.loading import load
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from detector import __version__
-from detector.config import PREFIX, Kafka, Settings, load
+from detector.config import Kafka, Settings
+from detector.loading import PREFIX, load
 from tests.deploy.compose import DEPLOY, Service, seconds, services, versions, whole
 
 ROOT = DEPLOY.parent

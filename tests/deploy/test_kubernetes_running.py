@@ -11,7 +11,7 @@ import pytest
 
 from detector.assembly import open_board, open_web
 from detector.bundles import REPORTS, BundleStore
-from detector.config import load
+from detector.loading import load
 from detector.metrics import Metrics
 from detector.oncall.opening import open_model
 from tests.broker.certificates import Authority

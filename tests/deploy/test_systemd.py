@@ -15,7 +15,8 @@ import pytest
 from detector import kafka_source, kafka_states, reload
 from detector.cli import EX_CONFIG
 from detector.cli import main as daemon
-from detector.config import Http, Store, load
+from detector.config import Http, Store
+from detector.loading import load
 from detector.store import store_folder
 from tests.deploy.units import FOLDER, read, seconds
 from training.retraining.cli import retrain

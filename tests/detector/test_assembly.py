@@ -16,7 +16,8 @@ import pytest
 from detector.assembly import SINKS, SOURCES, STATES, assemble, open_board, open_web
 from detector.board import StatusBoard
 from detector.bundle import BundleError, save
-from detector.config import ConfigError, Settings, load
+from detector.config import ConfigError, Settings
+from detector.loading import load
 from detector.metrics import Metrics
 from detector.oncall.difference import Canary, Recorded
 from detector.oncall.moment import Moment

@@ -103,7 +103,7 @@ def test_a_daemon_on_kafka_carries_nothing_of_the_bench(tmp_path):
     code = f"""
 import threading
 from detector.assembly import assemble
-from detector.config import load
+from detector.loading import load
 from detector.metrics import Metrics
 from detector.oncall.opening import open_model
 settings = load(None, {{"ANCHORWATCH__BUNDLE": {str(tmp_path / "b")!r},

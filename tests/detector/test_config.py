@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.config import PREFIX, ConfigError, Settings, load
+from detector.config import ConfigError, Settings
+from detector.loading import PREFIX, load
 
 NEEDED = {f"{PREFIX}BUNDLE": "b"}
 

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from detector.broker import reach
-from detector.config import ConfigError, Kafka, Sasl, Tls, load
+from detector.config import ConfigError, Kafka, Sasl, Tls
 from detector.credentials import (
     CredentialsError,
     check,
@@ -15,6 +15,7 @@ from detector.credentials import (
     password,
     servers,
 )
+from detector.loading import load
 from tests.broker.certificates import Authority
 
 SECRET = "Marker-6620"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from detector.config import Settings, load
+from detector.config import Settings
 from detector.defaults import (
     BUNDLES,
     Section,
@@ -21,6 +21,7 @@ from detector.defaults import (
     settings_file,
     settings_page,
 )
+from detector.loading import load
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = "python -m detector.defaults docs/settings.md deploy/anchorwatch.toml"

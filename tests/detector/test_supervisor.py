@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from detector.assembly import assemble
-from detector.config import Captures, Kafka, Reload, Settings, load
+from detector.config import Captures, Kafka, Reload, Settings
 from detector.kafka_states import KafkaStates
+from detector.loading import load
 from detector.metrics import Metrics
 from detector.oncall.opening import open_model
 from detector.reload import Reloads

@@ -4,7 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from detector.config import ConfigError, Store, load
+from detector.config import ConfigError, Store
+from detector.loading import load
 from detector.store import CaptureStore, store_folder
 from tests.detector.store.judged import (
     LAST,
